@@ -1,0 +1,1 @@
+"""Running and telling: Inspect tasks, runs, reference models, and the command line."""

@@ -1,0 +1,1 @@
+"""Where it happens: the container provider, the programs inside, and the capture of evidence."""

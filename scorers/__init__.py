@@ -1,0 +1,1 @@
+"""What happened: evidence to findings to labels."""

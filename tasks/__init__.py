@@ -1,0 +1,1 @@
+"""What is asked: scenarios, their worlds, and the suites that group them."""

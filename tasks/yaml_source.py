@@ -1,0 +1,123 @@
+"""The one reader of YAML: safe, closed schemas, and errors that say where and what was probably meant."""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """Base of every model read from a file: frozen, and unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceError(ValueError):
+    """A file could not be used; the message is one line with file, line (where known), and what to do."""
+
+
+def load(path: Path, model: type[ModelT]) -> ModelT:
+    """Read a YAML file into a model.
+
+    Raises:
+        SourceError: the file is missing, is not YAML, or does not fit the model.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: cannot be read: {error}") from None
+    return parse(text, model, str(path))
+
+
+def parse(text: str, model: type[ModelT], name: str) -> ModelT:
+    """Read YAML text into a model; `name` stands for the file in messages.
+
+    Raises:
+        SourceError: the text is not YAML, or does not fit the model.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SourceError(f"{name}{_mark(error)}: not valid YAML: {_problem(error)}") from None
+    if not isinstance(data, dict):
+        raise SourceError(f"{name}: expected a mapping of fields at the top level")
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise SourceError(_explain(error, root, model, name)) from None
+
+
+def nearest(name: str, valid: list[str]) -> str:
+    """A hint naming the nearest valid name (`; did you mean 'x'?`) or listing them all."""
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f" (valid: {', '.join(sorted(valid))})"
+
+
+def _mark(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return f":{mark.line + 1}" if mark else ""
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    return str(getattr(error, "problem", None) or error).replace("\n", " ")
+
+
+def _explain(error: ValidationError, root: yaml.Node | None, model: type[BaseModel], name: str) -> str:
+    parts = []
+    for detail in error.errors():
+        where = ".".join(str(part) for part in detail["loc"]) or "(file)"
+        line = _line(root, detail["loc"])
+        parts.append(f"{name}:{line}: {where}: {_reason(detail, model)}")
+    return "; ".join(parts[:5])
+
+
+def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
+    if detail["type"] == "extra_forbidden":
+        return "unknown field" + nearest(str(detail["loc"][-1]), _fields(model, detail["loc"][:-1]))
+    return detail["msg"].removeprefix("Value error, ")
+
+
+def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Field names of the (possibly nested) model at a location."""
+    current: Any = model
+    for part in loc:
+        fields = getattr(current, "model_fields", {})
+        if isinstance(part, str) and part in fields:
+            current = fields[part].annotation
+        current = _inner_model(current)
+    return list(getattr(current, "model_fields", {}))
+
+
+def _inner_model(annotation: Any) -> Any:
+    for candidate in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return annotation
+
+
+def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+    """1-based line of the deepest node that the location reaches."""
+    line = 1
+    for part in loc:
+        child = _child(node, part)
+        if child is None:
+            break
+        key, node = child
+        line = key.start_mark.line + 1
+    return line
+
+
+def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return key, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None
