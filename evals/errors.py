@@ -1,0 +1,19 @@
+"""Which errors are a user's to act on: they are shown as one line, without a traceback."""
+
+
+def user_errors() -> tuple[type[BaseException], ...]:
+    """Exception types whose message is one line that says what to do.
+
+    Only modules that a command has already imported can have raised theirs, so nothing heavy is imported here.
+    """
+    import sys
+
+    names = {
+        "sidedoor.tasks.yaml_source": ("SourceError",),
+        "sidedoor.sandboxes.engine": ("EngineUnavailableError",),
+        "sidedoor.sandboxes.image": ("ImageError",),
+        "sidedoor.evals.run": ("RunError",),
+        "inspect_ai._util.error": ("PrerequisiteError",),
+    }
+    loaded = {name: sys.modules[name] for name in names if name in sys.modules}
+    return tuple(getattr(module, item) for name, module in loaded.items() for item in names[name])

@@ -1,0 +1,286 @@
+"""Running a suite over models: one folder per run, resumable, with a manifest that says how its numbers came about."""
+
+import datetime as dt
+import json
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from inspect_ai import eval_set
+from inspect_ai.log import list_eval_logs, read_eval_log, read_eval_log_sample_summaries
+from inspect_ai.model import Model, get_model
+from inspect_ai.solver import SolverSpec
+from pydantic import BaseModel, ConfigDict, Field
+from rich.console import Console
+
+from sidedoor.evals.instrumental import suite_task
+from sidedoor.evals.outcomes import outcome_table
+from sidedoor.evals.progress import RunProgress
+from sidedoor.evals.samples import SampleRow, read_rows, write_csv
+from sidedoor.sandboxes.image import image_tag
+from sidedoor.tasks.yaml_source import SourceError
+
+MANIFEST: Final = "run.json"
+SAMPLES: Final = "samples.csv"
+LOGS: Final = "logs"
+PACKAGES = ("sidedoor", "inspect-ai", "docker", "openai", "anthropic", "pydantic")
+API_ATTEMPTS = 6
+API_TIMEOUT_S = 600
+
+
+class RunRequest(BaseModel):
+    """What was asked for; enough to continue the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    suite: str
+    models: tuple[str, ...] = Field(min_length=1)
+    model_args: dict[str, Any] = Field(default_factory=dict)
+    scenario: str | None = None
+    variant: str | None = None
+    design: str = "suite"
+    epochs: int = Field(default=1, ge=1)
+    seed: int = 0
+    limit: int | None = Field(default=None, ge=1)
+    max_samples: int | None = Field(default=None, ge=1)
+    solver: str | None = None
+    solver_args: dict[str, Any] = Field(default_factory=dict)
+    message_limit: int | None = None
+    token_limit: int | None = None
+    time_limit: int | None = None
+    generate: dict[str, Any] = Field(default_factory=dict)
+
+
+class RunExit(BaseModel):
+    """How a run ended: exit code and the reason in a line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: int
+    reason: str
+
+
+class RunManifest(BaseModel):
+    """`run.json`: how the numbers of a run came about.
+
+    `samples_planned` counts samples over all models; `scenarios` maps id to version and content hash; times are UTC.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = 1
+    id: str
+    request: RunRequest
+    command: tuple[str, ...]
+    versions: dict[str, str]
+    git_revision: str | None
+    git_dirty: bool | None
+    scenarios: dict[str, dict[str, str]]
+    image: str
+    seeds: tuple[int, ...]
+    samples_planned: int
+    started: str
+    ended: str | None = None
+    exit: RunExit | None = None
+
+
+class RunError(RuntimeError):
+    """A run could not start or continue; the message is one line that says what to do."""
+
+
+class Run(BaseModel):
+    """A finished or interrupted run, read back from its folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path
+    manifest: RunManifest
+    rows: tuple[SampleRow, ...]
+
+
+def start_run(request: RunRequest, results: Path, command: list[str], console: Console) -> Run:
+    """Run a request in a new folder under `results`.
+
+    Raises:
+        RunError: the folder cannot be written, or a model cannot be made.
+        SourceError: an unknown suite, scenario, variant, factor or level.
+    """
+    started = dt.datetime.now(dt.UTC)
+    folder = results / f"{started:%Y%m%d-%H%M%S}-{request.suite}"
+    task = _task(request)
+    _models(request)
+    manifest = RunManifest(
+        id=folder.name,
+        request=request,
+        command=tuple(command),
+        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        git_revision=_git("rev-parse", "HEAD"),
+        git_dirty=None if (status := _git("status", "--porcelain")) is None else bool(status),
+        scenarios=task.metadata["scenarios"] if task.metadata else {},
+        image=image_tag(),
+        seeds=tuple(request.seed + epoch for epoch in range(1, request.epochs + 1)),
+        samples_planned=_planned(request, len(task.dataset)),
+        started=started.isoformat(timespec="seconds"),
+    )
+    try:
+        (folder / LOGS).mkdir(parents=True)
+        _write_manifest(folder, manifest)
+    except OSError as error:
+        raise RunError(
+            f"cannot write results to {folder}: {error.strerror}; choose another folder with --results"
+        ) from None
+    return _execute(folder, manifest, console)
+
+
+def resume_run(folder: Path, console: Console) -> Run:
+    """Continue an interrupted run; finished samples are kept.
+
+    Raises:
+        RunError: there is no run there, or its scenarios have changed since.
+    """
+    manifest = read_manifest(folder)
+    present = (_task(manifest.request).metadata or {})["scenarios"]
+    changed = sorted(name for name, known in manifest.scenarios.items() if present.get(name) != known)
+    if changed:
+        raise RunError(
+            f"{', '.join(changed)} changed since the run began; its samples would not be comparable: start a new run"
+        )
+    return _execute(folder, manifest, console)
+
+
+def read_manifest(folder: Path) -> RunManifest:
+    """The manifest of a run's folder.
+
+    Raises:
+        RunError: missing or malformed.
+    """
+    path = folder / MANIFEST
+    try:
+        return RunManifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror}; give the folder of a run (results/runs/<id>)") from None
+    except ValueError as error:
+        raise RunError(f"{path}: not a run's manifest: {str(error).splitlines()[0]}") from None
+
+
+def read_run(folder: Path) -> Run:
+    """A run with one row per sample, from its logs.
+
+    Raises:
+        RunError: there is no run there.
+    """
+    manifest = read_manifest(folder)
+    return Run(folder=folder, manifest=manifest, rows=tuple(read_rows(manifest.id, folder, _log_files(folder))))
+
+
+def _execute(folder: Path, manifest: RunManifest, console: Console) -> Run:
+    interrupted = False
+    try:
+        with RunProgress(console, manifest.samples_planned, _finished(folder)):
+            _evaluate(folder, manifest)
+    except KeyboardInterrupt:
+        interrupted = True
+    run = read_run(folder)
+    ended = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    manifest = manifest.model_copy(update={"ended": ended, "exit": _exit(run, interrupted)})
+    write_csv(folder / SAMPLES, run.rows)
+    _write_manifest(folder, manifest)
+    console.print(outcome_table(run.rows, manifest.samples_planned))
+    return run.model_copy(update={"manifest": manifest})
+
+
+def _evaluate(folder: Path, manifest: RunManifest) -> None:
+    request = manifest.request
+    eval_set(
+        tasks=_task(request),
+        log_dir=str(folder / LOGS),
+        model=_models(request),
+        solver=SolverSpec(request.solver, args=request.solver_args) if request.solver else None,
+        limit=request.limit,
+        max_samples=request.max_samples,
+        max_tasks=len(request.models),
+        retry_attempts=0,
+        retry_immediate=False,
+        fail_on_error=False,
+        display="none",
+        log_level="error",
+        log_format="eval",
+        message_limit=request.message_limit,
+        token_limit=request.token_limit,
+        time_limit=request.time_limit,
+        **({"max_retries": API_ATTEMPTS, "attempt_timeout": API_TIMEOUT_S} | request.generate),
+    )
+
+
+def _task(request: RunRequest) -> Any:
+    return suite_task(request.suite, request.scenario, request.variant, request.epochs, request.design, request.seed)
+
+
+def _models(request: RunRequest) -> list[Model]:
+    models = []
+    for name in request.models:
+        try:
+            args = request.model_args if not name.startswith("reference/") or "mixture" in name else {}
+            models.append(get_model(name, **args))
+        except SourceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - providers raise what they like: a missing key, package, or name
+            raise RunError(f"model '{name}' cannot be used: {' '.join(str(error).split())}") from None
+    return models
+
+
+def _planned(request: RunRequest, samples: int) -> int:
+    return min(samples, request.limit or samples) * len(request.models)
+
+
+def _log_files(folder: Path) -> list[Path]:
+    """The logs that count: per task and model the newest, which holds what earlier attempts had finished."""
+    newest: dict[str, Path] = {}
+    for info in list_eval_logs(str(folder / LOGS), formats=["eval"], descending=False):
+        path = Path(info.name.removeprefix("file://"))
+        newest[_model_of(path)] = path
+    return list(newest.values())
+
+
+def _model_of(path: Path) -> str:
+    return read_eval_log(str(path), header_only=True).eval.model
+
+
+def _finished(folder: Path) -> int:
+    return sum(
+        1
+        for path in _log_files(folder)
+        for summary in read_eval_log_sample_summaries(str(path))
+        if summary.error is None and summary.scores
+    )
+
+
+def _exit(run: Run, interrupted: bool) -> RunExit:
+    missing = run.manifest.samples_planned - len(run.rows)
+    invalid = [row for row in run.rows if row.status == "invalid"]
+    if interrupted or missing:
+        return RunExit(
+            code=1, reason=f"{missing} of {run.manifest.samples_planned} samples not run; continue with --resume"
+        )
+    if invalid:
+        reasons = sorted({row.invalid_reason or "unknown" for row in invalid})
+        return RunExit(code=1, reason=f"{len(invalid)} of {len(run.rows)} samples are invalid ({', '.join(reasons)})")
+    return RunExit(code=0, reason=f"all {len(run.rows)} samples are valid")
+
+
+def _write_manifest(folder: Path, manifest: RunManifest) -> None:
+    text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    temporary = folder / f".{MANIFEST}"
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(folder / MANIFEST)
+
+
+def _git(*arguments: str) -> str | None:
+    root = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

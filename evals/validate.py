@@ -1,0 +1,163 @@
+"""Validation: every reference script in every cell must get exactly the labels written beside it.
+
+Through containers it goes the whole way of a real run (provider, agent loop, capture, scorer), with a model that
+follows the script named in each sample; in process it checks the scenarios alone.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from inspect_ai import eval as inspect_eval
+from inspect_ai.log import EvalLog, EvalSample, read_eval_log_samples
+from rich.console import Console
+from rich.table import Table
+
+from sidedoor.evals.instrumental import build_task, cell_sample, select_points, select_scenarios
+from sidedoor.evals.progress import RunProgress
+from sidedoor.evals.rehearsal import rehearse
+from sidedoor.evals.samples import label_values
+from sidedoor.scorers.state import score_evidence, to_score
+from sidedoor.tasks.catalogue import Scenario
+
+SCRIPTED_MODEL = "reference/scripted"
+
+
+class Cell(NamedTuple):
+    """One reference script in one cell."""
+
+    scenario: Scenario
+    variant: str
+    factors: dict[str, str]
+    script: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.scenario.id}-{self.variant}-{self.script}"
+
+
+class Check(NamedTuple):
+    """What a cell got: differences from the expected labels (empty if none), and the evidence's digest."""
+
+    cell: Cell
+    differences: tuple[str, ...]
+    digest: str | None
+
+
+Pass = Callable[[list[Cell], int], Iterable[Check]]
+
+
+def validate_suite(
+    console: Console,
+    suite: str,
+    scenario: str | None,
+    variant: str | None,
+    seed: int,
+    passes: int,
+    in_process: bool,
+    max_samples: int | None,
+) -> bool:
+    """Run the reference matrix, print a table and every difference.
+
+    Returns:
+        Whether every script got its expected labels, with the same evidence digest on every pass.
+
+    Raises:
+        SourceError: an unknown name, or a malformed scenario.
+    """
+    cells = list(_cells(suite, scenario, variant))
+    results: list[list[Check]] = []
+    for number in range(1, passes + 1):
+        console.print(f"pass {number} of {passes}: {len(cells)} scripts", highlight=False)
+        if in_process:
+            results.append([_rehearsed(cell, seed) for cell in cells])
+        else:
+            results.append(list(_in_containers(console, suite, cells, seed, max_samples)))
+    wrong = [check for checks in results for check in checks if check.differences]
+    unstable = [group[0].cell.name for group in zip(*results, strict=True) if len({c.digest for c in group}) > 1]
+    console.print(_table(results[0], {check.cell.name for check in wrong} | set(unstable)))
+    for check in wrong:
+        console.print(f"{check.cell.name}: {'; '.join(check.differences)}", highlight=False, soft_wrap=True)
+    for name in unstable:
+        console.print(f"{name}: evidence differs between passes", highlight=False)
+    total = len(cells) * passes
+    console.print(f"{total - len(wrong)} of {total} as expected, {len(unstable)} unstable", highlight=False)
+    return not wrong and not unstable
+
+
+def _cells(suite: str, scenario: str | None, variant: str | None) -> Iterator[Cell]:
+    for one in select_scenarios(suite, scenario):
+        for name, factors in select_points(suite, variant, "suite"):
+            for script, reference in one.references.items():
+                if reference.applies_to(factors):
+                    yield Cell(one, name, factors, script)
+
+
+def _rehearsed(cell: Cell, seed: int) -> Check:
+    evidence = rehearse(cell.scenario, cell.factors, seed, cell.scenario.script(cell.script, cell.factors, seed))
+    value = to_score(score_evidence(evidence), evidence, "").value
+    return Check(cell, differences(cell, dict(value) if isinstance(value, dict) else {}), evidence.digest())
+
+
+def _in_containers(
+    console: Console, suite: str, cells: list[Cell], seed: int, max_samples: int | None
+) -> Iterator[Check]:
+    samples = []
+    for cell in cells:
+        sample = cell_sample(cell.scenario, cell.variant, cell.factors, 1, seed)
+        sample.id = cell.name
+        sample.metadata = (sample.metadata or {}) | {"script": cell.script}
+        samples.append(sample)
+    task = build_task(suite, list({id(c.scenario): c.scenario for c in cells}.values()), samples)
+    with tempfile.TemporaryDirectory() as folder, RunProgress(console, len(cells), 0):
+        (log,) = inspect_eval(
+            task,
+            model=SCRIPTED_MODEL,
+            log_dir=folder,
+            display="none",
+            log_level="error",
+            max_samples=max_samples,
+        )
+        got = {str(sample.id): sample for sample in _samples(log)}
+    for cell in cells:
+        yield _check(cell, got.get(cell.name), log)
+
+
+def _samples(log: EvalLog) -> Iterator[EvalSample]:
+    return read_eval_log_samples(log.location, all_samples_required=False)
+
+
+def _check(cell: Cell, sample: EvalSample | None, log: EvalLog) -> Check:
+    if sample is None:
+        reason = log.error.message if log.error else "cancelled"
+        return Check(cell, (f"did not run: {reason}",), None)
+    if sample.error is not None:
+        return Check(cell, (f"error: {sample.error.message}",), None)
+    values = label_values(sample.summary())
+    return Check(cell, differences(cell, values), values.get("evidence_sha256"))
+
+
+def differences(cell: Cell, values: dict[str, object]) -> tuple[str, ...]:
+    """How a cell's labels differ from the expected ones, in words.
+
+    Args:
+        cell: the cell.
+        values: label to value, as the state scorer keeps them.
+    """
+    expected = cell.scenario.references[cell.script].expected(cell.factors).model_dump()
+    expected["shortcuts"] = ",".join(expected["shortcuts"])
+    expected["deterministic_label_status"] = "ok"
+    wrong = [f"{k}: expected {v}, got {values.get(k)}" for k, v in expected.items() if values.get(k) != v]
+    return tuple([*wrong, str(values["detail"])] if wrong and values.get("detail") else wrong)
+
+
+def _table(checks: list[Check], wrong: set[str]) -> Table:
+    variants = sorted({check.cell.variant for check in checks})
+    table = Table("scenario", "script", *variants, box=None, pad_edge=False)
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for check in checks:
+        mark = "[red]WRONG[/]" if check.cell.name in wrong else "ok"
+        rows.setdefault((check.cell.scenario.id, check.cell.script), {})[check.cell.variant] = mark
+    for (scenario, script), marks in rows.items():
+        table.add_row(scenario, script, *(marks.get(variant, "-") for variant in variants))
+    return table

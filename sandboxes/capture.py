@@ -1,0 +1,89 @@
+"""Evidence capture: close the world, freeze the machine, read what is watched, remove the container.
+
+The order is the point. Once the container is frozen nothing in it can change what is read, and it never thaws.
+"""
+
+import logging
+from collections.abc import Iterable
+from functools import partial
+
+from sidedoor.sandboxes.archives import Harvest, Watch
+from sidedoor.sandboxes.engine import ContainerGoneError, EngineUnavailableError
+from sidedoor.sandboxes.evidence import Ended, Evidence, WatchedFile
+from sidedoor.sandboxes.gateway import GatewayError
+from sidedoor.sandboxes.workplace import Workplace
+
+logger = logging.getLogger(__name__)
+
+
+async def capture(workplace: Workplace) -> Evidence:
+    """End an episode and return what is left of it.
+
+    A container that died, or an engine that stopped answering, is no error here: the journal is on the host already,
+    and the evidence says what could not be observed.
+
+    Raises:
+        WatchedPathError: a watched path of the spec lies outside the agent's home and `/tmp`.
+    """
+    watch = Watch(workplace.spec.watched)
+    ended = await _close_world(workplace)
+    harvest: Harvest | None = None
+    try:
+        if ended != "container_died":
+            harvest = await _observe(workplace, watch)
+    except ContainerGoneError:
+        ended = "container_died"
+    except EngineUnavailableError as error:
+        logger.warning("%s; watched files were not read", error)
+    workplace.note_loss()
+    evidence = _assemble(workplace, ended, harvest)
+    try:
+        await workplace.close()
+    except EngineUnavailableError as error:
+        logger.warning("%s; the container ends by itself", error)
+    return evidence
+
+
+async def _close_world(workplace: Workplace) -> Ended:
+    try:
+        await workplace.gateway.close()
+    except GatewayError:
+        try:
+            running = await workplace.engine.running(workplace.container)
+        except EngineUnavailableError:
+            return "stream_lost"
+        return "stream_lost" if running else "container_died"
+    return "closed"
+
+
+async def _observe(workplace: Workplace, watch: Watch) -> Harvest:
+    harvest = Harvest()
+    if not watch.roots:
+        return harvest
+    await workplace.engine.pause(workplace.container)
+    for root in watch.roots:
+        read = partial(workplace.engine.archive, workplace.container, root)
+        await read(partial(harvest.read, root=root, watch=watch))
+        if harvest.unresolved():
+            await read(partial(harvest.resolve, root=root))
+    return harvest
+
+
+def _assemble(workplace: Workplace, ended: Ended, harvest: Harvest | None) -> Evidence:
+    gateway = workplace.gateway
+    return Evidence(
+        episode=workplace.spec.identity,
+        journal=tuple(gateway.journal),
+        closed_state=gateway.closed_state,
+        faults=tuple(gateway.faults),
+        files=None if harvest is None else _by_path(harvest.files.values()),
+        files_complete=harvest is not None and harvest.complete,
+        commands=workplace.commands,
+        notes=gateway.notes,
+        session_events=tuple(workplace.session_events),
+        ended=ended,
+    )
+
+
+def _by_path(files: Iterable[WatchedFile]) -> tuple[WatchedFile, ...]:
+    return tuple(sorted(files, key=lambda file: file.path))

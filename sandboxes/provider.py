@@ -1,0 +1,253 @@
+"""The sandbox provider `sidedoor` for Inspect: an adapter from Inspect's interface to `Workplace`.
+
+There is one user, the agent's. Asking for another, root included, is refused and not emulated: nothing on the host's
+side of an episode needs to run inside the container as anybody else.
+"""
+
+import errno
+import logging
+import os
+import uuid
+from typing import Any, Final, Literal, overload
+
+import anyio
+from inspect_ai._util.error import PrerequisiteError
+from inspect_ai.util import (
+    ExecResult,
+    OutputLimitExceededError,
+    SandboxConnection,
+    SandboxEnvironment,
+    SandboxEnvironmentConfigType,
+    SandboxEnvironmentLimits,
+    SandboxUnavailableError,
+    SandboxUserUnsupportedError,
+    sandboxenv,
+)
+from pydantic import BaseModel
+from typing_extensions import override
+
+from sidedoor.sandboxes.clean import clean, clean_run
+from sidedoor.sandboxes.engine import EngineUnavailableError, connect
+from sidedoor.sandboxes.hardening import AGENT_UID, AGENT_USER
+from sidedoor.sandboxes.image import ImageError, ensure_image
+from sidedoor.sandboxes.prepare import prepare
+from sidedoor.sandboxes.session import Finished
+from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
+from sidedoor.sandboxes.workplace import Workplace, WorkplaceGoneError
+
+logger = logging.getLogger(__name__)
+
+RUN_ID: Final = uuid.uuid4().hex
+"""Labels every container that this process starts."""
+
+NOT_EXECUTABLE_EXIT: Final = 126
+NOT_FOUND_EXIT: Final = 127
+MARKER: Final = "\n[output truncated: longer than {limit}]\n"
+
+
+class CommandTimeoutError(TimeoutError):
+    """A command's time was over and its process tree was killed.
+
+    Attributes:
+        truncated_output: what it had written by then; Inspect shows it to the agent.
+    """
+
+    def __init__(self, seconds: int, truncated_output: str) -> None:
+        super().__init__(f"Command timed out after {seconds} seconds")
+        self.truncated_output = truncated_output
+
+
+@sandboxenv(name="sidedoor")
+class WorkplaceSandbox(SandboxEnvironment):
+    """One episode's workplace as Inspect sees it.
+
+    Attributes:
+        workplace: the container, its journal and its command record; `capture(sandbox.workplace)` ends it.
+    """
+
+    def __init__(self, workplace: Workplace) -> None:
+        super().__init__()
+        self.workplace = workplace
+
+    @classmethod
+    @override
+    def default_concurrency(cls) -> int | None:
+        """No limit of its own: `max_samples` is one, and Inspect delays each sample by half a second for another."""
+        return None
+
+    @classmethod
+    @override
+    def config_deserialize(cls, config: dict[str, Any]) -> BaseModel:
+        """Read a configuration back from a log."""
+        return (Episode if "suite" in config else WorkplaceSpec).model_validate(config)
+
+    @classmethod
+    @override
+    async def task_init(cls, task_name: str, config: SandboxEnvironmentConfigType | None) -> None:
+        """Check the engine, remove what earlier runs left behind, and make sure that the image is there.
+
+        Raises:
+            PrerequisiteError: with one line that says what to do.
+        """
+        try:
+            engine = await anyio.to_thread.run_sync(connect)
+            await clean(engine)
+            await anyio.to_thread.run_sync(ensure_image, engine, logger.info)
+        except (EngineUnavailableError, ImageError) as error:
+            raise PrerequisiteError(str(error)) from error
+
+    @classmethod
+    @override
+    async def sample_init(
+        cls, task_name: str, config: SandboxEnvironmentConfigType | None, metadata: dict[str, str]
+    ) -> dict[str, SandboxEnvironment]:
+        """Start the workplace of one sample.
+
+        Raises:
+            TypeError: the configuration is neither an `Episode` nor a `WorkplaceSpec`.
+            UnpreparedEpisodeError: the episode's scenario is unknown.
+            EngineUnavailableError, ImageError, GatewayError, WorkplaceGoneError: it could not be started.
+        """
+        spec = prepare(config) if isinstance(config, Episode) else config
+        if not isinstance(spec, WorkplaceSpec):
+            raise TypeError("the sidedoor sandbox is configured with an Episode or a WorkplaceSpec")
+        engine = await anyio.to_thread.run_sync(connect)
+        image = await anyio.to_thread.run_sync(ensure_image, engine, logger.info)
+        return {"default": cls(await Workplace.open(engine, image, spec, RUN_ID))}
+
+    @classmethod
+    @override
+    async def sample_cleanup(
+        cls,
+        task_name: str,
+        config: SandboxEnvironmentConfigType | None,
+        environments: dict[str, SandboxEnvironment],
+        interrupted: bool,
+    ) -> None:
+        """Remove the sample's container, however the sample ended."""
+        for environment in environments.values():
+            try:
+                await environment.as_type(WorkplaceSandbox).workplace.close()
+            except EngineUnavailableError as error:
+                logger.warning("%s; the container ends by itself", error)
+
+    @classmethod
+    @override
+    async def task_cleanup(cls, task_name: str, config: SandboxEnvironmentConfigType | None, cleanup: bool) -> None:
+        """Remove whatever this process has left."""
+        if cleanup:
+            try:
+                await clean_run(await anyio.to_thread.run_sync(connect), RUN_ID)
+            except EngineUnavailableError as error:
+                logger.warning("%s; containers end by themselves", error)
+
+    @classmethod
+    @override
+    async def cli_cleanup(cls, id: str | None) -> None:
+        """Remove one of our containers, or all of them."""
+        engine = await anyio.to_thread.run_sync(connect)
+        await clean(engine, only=id, everything=True)
+
+    @override
+    async def exec(
+        self,
+        cmd: list[str],
+        input: str | bytes | None = None,
+        cwd: str | None = None,
+        env: dict[str, str] | None = None,
+        user: str | None = None,
+        timeout: int | None = None,
+        timeout_retry: bool = True,
+        concurrency: bool = True,
+    ) -> ExecResult[str]:
+        """Run a command as the agent; see `SandboxEnvironment.exec`. Nothing is ever retried.
+
+        Output beyond the limit is dropped from its end, and a marker says so.
+
+        Raises:
+            SandboxUserUnsupportedError: another user was asked for.
+            SandboxUnavailableError: there is no container to run it in.
+            PermissionError: the program may not be executed.
+            TimeoutError: its time was over; its process tree was killed.
+        """
+        _only_the_agent(user)
+        limit = SandboxEnvironmentLimits.MAX_EXEC_OUTPUT_SIZE
+        marker = MARKER.format(limit=SandboxEnvironmentLimits.MAX_EXEC_OUTPUT_SIZE_STR)
+        try:
+            finished = await self.workplace.run(
+                cmd,
+                stdin=input.encode() if isinstance(input, str) else input or b"",
+                cwd=cwd or "",
+                env=env or {},
+                timeout=timeout,
+                limit=max(0, limit - len(marker)),
+            )
+        except WorkplaceGoneError as error:
+            raise SandboxUnavailableError(str(error)) from error
+        stdout, stderr = (
+            data.decode("utf-8", "replace") + (marker if cut else "")
+            for data, cut in zip((finished.stdout, finished.stderr), finished.cut, strict=True)
+        )
+        if finished.timed_out:
+            raise CommandTimeoutError(timeout or 0, stdout + stderr)
+        if finished.failed:
+            return _not_started(finished, cmd, cwd)
+        status = 1 if finished.exit is None else finished.exit
+        return ExecResult(success=status == 0, returncode=status, stdout=stdout, stderr=stderr)
+
+    @override
+    async def write_file(self, file: str, contents: str | bytes) -> None:
+        """Write a file as the agent; see `SandboxEnvironment.write_file`."""
+        try:
+            await self.workplace.write(file, contents.encode() if isinstance(contents, str) else contents)
+        except WorkplaceGoneError as error:
+            raise SandboxUnavailableError(str(error)) from error
+
+    @overload
+    async def read_file(self, file: str, text: Literal[True] = True) -> str: ...
+
+    @overload
+    async def read_file(self, file: str, text: Literal[False]) -> bytes: ...
+
+    @override
+    async def read_file(self, file: str, text: bool = True) -> str | bytes:
+        """Read a file as the agent; see `SandboxEnvironment.read_file`."""
+        try:
+            content = await self.workplace.read(file, SandboxEnvironmentLimits.MAX_READ_FILE_SIZE)
+        except WorkplaceGoneError as error:
+            raise SandboxUnavailableError(str(error)) from error
+        except OSError as error:
+            if error.errno == errno.EFBIG:
+                raise OutputLimitExceededError(SandboxEnvironmentLimits.MAX_READ_FILE_SIZE_STR, None) from error
+            raise
+        return content.decode("utf-8") if text else content
+
+    @override
+    async def connection(self, *, user: str | None = None) -> SandboxConnection:
+        """How a person looks into the running container.
+
+        Raises:
+            SandboxUserUnsupportedError: another user was asked for.
+            ConnectionError: it does not run.
+        """
+        _only_the_agent(user)
+        container = self.workplace.container
+        if not await self.workplace.engine.running(container):
+            raise ConnectionError("the container does not run")
+        command = f"docker exec -it -u {AGENT_UID} {container} bash --login"
+        return SandboxConnection(type="sidedoor", command=command, container=container)
+
+
+def _only_the_agent(user: str | None) -> None:
+    if user not in (None, AGENT_USER, str(AGENT_UID)):
+        raise SandboxUserUnsupportedError(f"this sandbox has no user '{user}' to run as, only '{AGENT_USER}'")
+
+
+def _not_started(finished: Finished, cmd: list[str], cwd: str | None) -> ExecResult[str]:
+    reason = os.strerror(finished.errno)
+    if finished.failed == "cwd":
+        return ExecResult(False, NOT_EXECUTABLE_EXIT, "", f"{cwd}: {reason}\n")
+    if finished.errno in (errno.EACCES, errno.EPERM):
+        raise PermissionError(finished.errno, reason, cmd[0])
+    status = NOT_FOUND_EXIT if finished.errno == errno.ENOENT else NOT_EXECUTABLE_EXIT
+    return ExecResult(False, status, "", f"{cmd[0]}: {reason}\n")
