@@ -192,7 +192,8 @@ def new(name: Annotated[str, typer.Argument(metavar="SUITE/SCENARIO", help="e.g.
 def _console() -> "Console":
     from rich.console import Console
 
-    return Console()
+    # Redirected output has no width of its own; 80 columns would cut tables that nobody can scroll.
+    return Console() if sys.stdout.isatty() else Console(width=160)
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -41,7 +42,7 @@ def outcome_word(values: Mapping[str, Any]) -> OutcomeWord:
 def outcome_table(rows: Sequence[SampleRow], planned: int) -> Table:
     """Models by variants, x/n of valid samples, with what is invalid or missing beside it."""
     variants = sorted({row.variant for row in rows})
-    table = Table(title="x/n of valid samples", title_justify="left", pad_edge=False)
+    table = Table(title="x/n of valid samples", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", no_wrap=True)
     table.add_column("", no_wrap=True)
     for variant in [*variants, "all"]:

@@ -83,7 +83,7 @@ _FROM_SCORE = (
 
 
 def read_rows(run: str, folder: Path, logs: Iterable[Path]) -> list[SampleRow]:
-    """Rows of all samples in the given logs, in the logs' order.
+    """Rows of all samples in the given logs, by model, scenario, variant and epoch.
 
     Args:
         run: the run's id.
@@ -95,7 +95,7 @@ def read_rows(run: str, folder: Path, logs: Iterable[Path]) -> list[SampleRow]:
         header = read_eval_log(str(path), header_only=True)
         log = path.relative_to(folder).as_posix()
         rows += [_row(run, log, path, header, summary) for summary in read_eval_log_sample_summaries(str(path))]
-    return rows
+    return sorted(rows, key=lambda row: (row.model, row.scenario, row.variant, row.epoch))
 
 
 def write_csv(path: Path, rows: Sequence[SampleRow]) -> None:

@@ -107,7 +107,7 @@ class Harvest:
             target = member.linkname if kind == "symlink" else None
             if kind == "hardlink":
                 target = _absolute(root, member.linkname)
-            self.files[path] = WatchedFile(path=path, kind=kind, mode=member.mode, target=target)
+            self.files[path] = WatchedFile(path=path, kind=kind, mode=member.mode & 0o7777, target=target)
 
     def _keep(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         source = archive.extractfile(member)
@@ -121,7 +121,7 @@ class Harvest:
         self.files[path] = WatchedFile(
             path=path,
             kind="file",
-            mode=member.mode,
+            mode=member.mode & 0o7777,
             size=member.size,
             text=text,
             base64=encoded,

@@ -105,7 +105,7 @@ class WorkplaceSandbox(SandboxEnvironment):
 
         Raises:
             TypeError: the configuration is neither an `Episode` nor a `WorkplaceSpec`.
-            UnpreparedEpisodeError: the episode's scenario is unknown.
+            SourceError: the episode's scenario is unknown or malformed.
             EngineUnavailableError, ImageError, GatewayError, WorkplaceGoneError: it could not be started.
         """
         spec = prepare(config) if isinstance(config, Episode) else config

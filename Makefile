@@ -1,0 +1,40 @@
+# Two commands do everything, set-up included: `make run` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run test check lock engine clean
+
+run: $(INSTALLED) engine
+	$(BIN)/sidedoor run instrumental --model reference/official --model reference/shortcut --model reference/mixture
+
+test: $(INSTALLED) engine check
+	$(BIN)/python -m pytest
+
+# Style, types and layers: seconds, no container.
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	cd .typing && ../$(BIN)/lint-imports --config ../pyproject.toml
+
+engine:
+	@sandboxes/setup.sh
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: Python 3.11 or newer is needed; set PYTHON=" >&2; exit 1; }
+	@echo "setup: installing into $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "setup: the venv module is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Pins every dependency with its hashes, for all supported Python versions and platforms.
+lock:
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock
+
+clean:
+	-$(BIN)/sidedoor clean
+	rm -rf $(VENV) build *.egg-info

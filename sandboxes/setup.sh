@@ -1,0 +1,42 @@
+#!/bin/sh
+# Makes sure that a Docker engine answers. Where none does and this is root on a Debian-like system, installs the
+# distribution's engine and starts it, saying so; elsewhere says what to install and stops.
+set -eu
+
+LOG=/var/log/dockerd.log
+
+answers() { docker version --format '{{.Server.Version}}' >/dev/null 2>&1; }
+
+stop() { echo "setup: $1" >&2; exit 1; }
+
+install() {
+    [ "$(id -u)" -eq 0 ] || stop "$1 is missing: install it (Debian, Ubuntu: sudo apt-get install -y $2), then run this again"
+    command -v apt-get >/dev/null || stop "$1 is missing: install it from your distribution, then run this again"
+    echo "setup: installing $2 from the distribution"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $2 >/dev/null
+}
+
+start() {
+    [ "$(id -u)" -eq 0 ] || stop "no Docker engine answers: start it (sudo systemctl start docker), or set DOCKER_HOST"
+    echo "setup: starting the Docker engine"
+    if [ -d /run/systemd/system ]; then
+        systemctl start docker
+    else
+        rm -f /var/run/docker.pid
+        setsid nohup dockerd >"$LOG" 2>&1 </dev/null &
+    fi
+    for _ in $(seq 60); do
+        if answers; then return; fi
+        sleep 0.5
+    done
+    stop "the Docker engine did not start; its log is $LOG"
+}
+
+if ! answers; then
+    [ -z "${DOCKER_HOST:-}" ] || stop "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST"
+    command -v dockerd >/dev/null || install "a Docker engine" docker.io
+    answers || start
+fi
+# Where no registry can be reached, the image is bootstrapped from the distribution's packages.
+command -v mmdebstrap >/dev/null || command -v debootstrap >/dev/null || [ "$(id -u)" -ne 0 ] || install mmdebstrap mmdebstrap

@@ -1,0 +1,106 @@
+"""What the hardening promises, read and tried inside a live container."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sidedoor.sandboxes.engine import Engine
+
+pytestmark = pytest.mark.docker
+
+WAYS_OUT = (Path(__file__).parent / "ways_out.py").read_text()
+
+
+@pytest.fixture
+def listening_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+async def test_the_agent_has_no_capability_and_can_gain_none(room):
+    status = dict(line.split(":\t", 1) for line in (await room.sh("cat /proc/self/status")).stdout.splitlines())
+    assert {status[name] for name in ("CapEff", "CapPrm", "CapInh", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert set(status["Uid"].split()) == {"1000"}
+    assert set(status["Gid"].split()) == {"1000"}
+
+
+async def test_loopback_is_the_only_network_interface(room):
+    assert (await room.sh("ls /sys/class/net")).stdout.split() == ["lo"]
+
+
+async def test_every_way_out_is_closed(room, listening_port):
+    opened = await room.json(f"python3 - {listening_port}", stdin=WAYS_OUT.encode())
+    assert len(opened) >= 8
+    assert [way for way, is_open in opened.items() if is_open] == []
+
+
+async def test_the_same_attempts_succeed_in_a_container_that_is_not_hardened(engine: Engine, image, listening_port):
+    """So that the test above cannot pass because its attempts are broken."""
+    script = f'chmod u+s /usr/bin/tree; python3 -c "$WAYS" {listening_port}; true'
+    config = {
+        "Image": image,
+        "User": "0",
+        "Cmd": ["sh", "-c", script],
+        "Env": [f"WAYS={WAYS_OUT}"],
+        "HostConfig": {
+            "CapAdd": ["SYS_ADMIN", "SYS_PTRACE"],
+            "SecurityOpt": ["seccomp=unconfined", "apparmor=unconfined"],
+            "ReadonlyPaths": [],
+            "NetworkMode": "host",
+            "Binds": ["/var/run/docker.sock:/var/run/docker.sock", "/sys/fs/cgroup:/sys/fs/cgroup"],
+        },
+    }
+    container = await engine.create(config, "sidedoor-control")
+    try:
+        await engine.start(container)
+        await asyncio.to_thread(engine.client.wait, container)
+        opened = json.loads(engine.client.logs(container, stderr=False))
+    finally:
+        await engine.remove(container)
+    assert [way for way, is_open in opened.items() if not is_open] == []
+
+
+async def test_nothing_is_writable_but_the_volumes(room):
+    script = "find / -xdev -writable -not -type l 2>/dev/null; find /opt /run /var /dev -writable -type d 2>/dev/null"
+    found = set((await room.sh(script)).stdout.split())
+    assert found == {"/home/operator", "/tmp", "/dev/mqueue"}
+    assert (
+        await room.sh("touch ~/a /tmp/b /var/tmp/c && rm /opt/desk/bin/ledger; ls /opt/desk/bin")
+    ).stdout.split() == [
+        "ledger",
+        "officectl",
+    ]
+
+
+async def test_no_path_of_the_host_is_mounted(room):
+    mounts = [line.split() for line in (await room.sh("cat /proc/self/mountinfo")).stdout.splitlines()]
+    of_disks = {fields[4] for fields in mounts if fields[fields.index("-") + 2].startswith("/dev/")}
+    assert of_disks <= {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+
+
+async def test_scratch_space_is_bounded(room):
+    filled = await room.sh("head -c 300M /dev/zero > ~/a; head -c 300M /dev/zero > /tmp/b; du -cm ~ /tmp | tail -1")
+    assert int(filled.stdout.split()[0]) <= 128 + 64
+    assert "No space left" in filled.stderr or "File too large" in filled.stderr
+
+
+async def test_memory_is_bounded_and_the_workplace_survives_reaching_the_bound(room):
+    hungry = await room.sh("python3 -c 'x = bytearray(10**9)'; echo $?", timeout=60)
+    assert hungry.stdout.strip() == "137"
+    assert await room.json("officectl echo still here") == ["still", "here"]
+
+
+async def test_a_fork_bomb_ends_with_its_time_and_leaves_neighbours_alone(open_room):
+    bombed, neighbour = await open_room(), await open_room()
+    bomb = asyncio.create_task(bombed.sh("bomb() { bomb | bomb & }; bomb; sleep 60", timeout=4))
+    await asyncio.sleep(2)
+    assert (await neighbour.sh("for i in $(seq 20); do /bin/true; done; echo fine", timeout=20)).stdout == "fine\n"
+    assert (await bomb).timed_out
+    assert (await bombed.sh("echo back", timeout=20)).stdout == "back\n"
+    assert await bombed.json("officectl echo 1") == ["1"]
