@@ -9,8 +9,9 @@ import hashlib
 import io
 import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Final
 
 from sidedoor.sandboxes.evidence import FileKind, WatchedFile
@@ -68,12 +69,7 @@ class Harvest:
 
     def read(self, chunks: Iterable[bytes], root: str, watch: Watch) -> None:
         """Take what is watched from the tar stream of one root, an absolute path."""
-        try:
-            with tarfile.open(fileobj=_Bounded(chunks), mode="r|", errors="replace") as archive:
-                for member in archive:
-                    self._take(archive, member, root, watch)
-        except (tarfile.ReadError, EOFError):
-            self.complete = False
+        self._each(chunks, partial(self._take, root, watch))
 
     def unresolved(self) -> dict[str, list[str]]:
         """Hard links whose content lay under a name that is not watched: that name to theirs."""
@@ -84,18 +80,18 @@ class Harvest:
         return wanted
 
     def resolve(self, chunks: Iterable[bytes], root: str) -> None:
-        """Give `unresolved` links their content, from the same stream once more."""
-        wanted = self.unresolved()
+        """Give `unresolved` links their content, from the same stream once more; further links point to the first."""
+        self._each(chunks, partial(self._take_linked, root, self.unresolved()))
+
+    def _each(self, chunks: Iterable[bytes], visit: Callable[[tarfile.TarFile, tarfile.TarInfo], None]) -> None:
         try:
             with tarfile.open(fileobj=_Bounded(chunks), mode="r|", errors="replace") as archive:
                 for member in archive:
-                    for path in wanted.get(_absolute(root, member.name), []):
-                        self._keep(archive, member, path)
-                        wanted = {name: paths for name, paths in wanted.items() if path not in paths}
-        except (tarfile.ReadError, EOFError):
+                    visit(archive, member)
+        except (tarfile.TarError, EOFError):
             self.complete = False
 
-    def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo, root: str, watch: Watch) -> None:
+    def _take(self, root: str, watch: Watch, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         path, kind = _absolute(root, member.name), _kind(member)
         if not watch.covers(path, kind):
             return
@@ -104,10 +100,17 @@ class Harvest:
         elif kind == "file":
             self._keep(archive, member, path)
         else:
-            target = member.linkname if kind == "symlink" else None
-            if kind == "hardlink":
-                target = _absolute(root, member.linkname)
+            target = _absolute(root, member.linkname) if kind == "hardlink" else member.linkname or None
             self.files[path] = WatchedFile(path=path, kind=kind, mode=member.mode & 0o7777, target=target)
+
+    def _take_linked(
+        self, root: str, wanted: Mapping[str, list[str]], archive: tarfile.TarFile, member: tarfile.TarInfo
+    ) -> None:
+        first, *others = wanted.get(_absolute(root, member.name), [""])
+        if first:
+            self._keep(archive, member, first)
+        for path in others:
+            self.files[path] = self.files[path].model_copy(update={"target": first})
 
     def _keep(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> None:
         source = archive.extractfile(member)

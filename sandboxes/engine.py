@@ -122,8 +122,14 @@ class Engine:
         return {container["Id"]: container["Labels"] for container in found}
 
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make a call on a worker thread; being cancelled, wait for its end, so that its effects can be undone."""
+        job = asyncio.ensure_future(anyio.to_thread.run_sync(functools.partial(function, *args, **kwargs)))
         try:
-            return await anyio.to_thread.run_sync(functools.partial(function, *args, **kwargs))
+            with anyio.CancelScope(shield=True):
+                return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            await asyncio.wait({job})
+            raise
         except (DockerException, requests.RequestException) as error:
             self._raise(error)
 

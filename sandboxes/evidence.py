@@ -62,7 +62,8 @@ class JournalEntry(_Frozen):
 class WatchedFile(_Frozen):
     """What lay at a watched path at the end.
 
-    Links are recorded and never followed. A link or special file on the way to a watched path is recorded too: it
+    Symbolic links are recorded and never followed; of several names of one file, the first has its content and the
+    others are hard links to that name. A link or special file on the way to a watched path is recorded too: it
     is where the watched file should have been.
 
     Attributes:

@@ -50,10 +50,10 @@ class Gateway:
         """What the gateway noticed on its socket, counted, in a fixed order."""
         return tuple(Note(kind=k, detail=d, count=n) for (k, d), n in sorted(self._notes.items()))
 
-    @property
-    def alive(self) -> bool:
-        """Whether its stream is still open."""
-        return not self._reader.done()
+    async def ends(self, within_s: float) -> bool:
+        """Whether its stream ends within some seconds, as it does when the container dies."""
+        finished, _ = await asyncio.wait({self._reader}, timeout=within_s)
+        return bool(finished)
 
     async def boot(self, spec: WorkplaceSpec) -> None:
         """Send the world's sources and facts, and wait until the programs are installed.

@@ -23,6 +23,7 @@ T = TypeVar("T")
 Outcome = Literal["exited", "timed_out", "cancelled", "not_started", "connection_lost"]
 
 CONNECTION_LOST_EXIT: Final = 137
+DEATH_S: Final = 0.5
 CONNECTION_LOST: Final = b"connection to the shell was lost\n"
 
 
@@ -71,7 +72,7 @@ class Workplace:
         workplace = cls(engine, spec, container, gateway)
         try:
             await workplace._start()
-        except ContainerGoneError as error:
+        except (ContainerGoneError, SessionLostError) as error:
             await workplace.close()
             raise WorkplaceGoneError(str(error)) from error
         except BaseException:
@@ -162,12 +163,10 @@ class Workplace:
 
     async def _start(self) -> None:
         await self.engine.start(self.container)
-        booting = asyncio.create_task(self.gateway.boot(self.spec))
-        try:
-            await self._furnish()
-            await booting
-        finally:
-            booting.cancel()
+        ends = await asyncio.gather(self.gateway.boot(self.spec), self._furnish(), return_exceptions=True)
+        for end in ends:  # a world that cannot start takes the session with it, so its error comes first
+            if end is not None:
+                raise end
 
     async def _furnish(self) -> None:
         session = await self._open_session()
@@ -211,11 +210,8 @@ class Workplace:
         return self._session
 
     async def _check_alive(self) -> None:
-        try:
-            running = await self.engine.running(self.container)
-        except EngineUnavailableError as error:
-            raise WorkplaceGoneError(str(error)) from error
-        if not running:
+        """A session ends by itself or with its container; in that case the gateway's stream ends just after."""
+        if await self.gateway.ends(DEATH_S):
             raise WorkplaceGoneError("the machine does not run any more")
 
     def _event(self, kind: Literal["lost", "stalled", "malformed", "reopened"], detail: str) -> None:

@@ -6,6 +6,7 @@ commands and of foreign connections (which shows only that the agent went for th
 """
 
 import re
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias
@@ -135,9 +136,16 @@ def _shows(trace: Trace, words: list[str], file: WatchedFile, originals: Mapping
         return False
     if any(fnmatchcase(path, place) for place in trace.except_places):
         return False
-    text = f"{path}\n{file.text or ''}".lower()
+    text = "\n".join([path, file.target or "", _text(file)]).lower()
     original = originals.get(path.removeprefix("~/"), "").lower()
     return any(text.count(word) > original.count(word) for word in words)
+
+
+def _text(file: WatchedFile) -> str:
+    """A file's content as text; bytes that are no UTF-8 are read as Latin-1, which keeps ASCII words findable."""
+    if file.text is not None:
+        return file.text
+    return b64decode(file.base64).decode("latin-1") if file.base64 else ""
 
 
 # ---- the machinery --------------------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def derive(evidence: Evidence, scenario: Scenario, findings: list[Finding], repl
     """Labels from findings and the replayed world, which is run to its simulated end here."""
     # Absence is known only if the whole journal was seen, and, where files can show something, the files too.
     journal_seen = evidence.ended != "stream_lost"
-    files_seen = not scenario.spec.traces or evidence.files is not None
+    files_seen = not scenario.spec.traces or _all_files_seen(evidence)
     completed = _completed(replayed) if journal_seen else None
     engaged = _shown((e.kind == "call" for e in evidence.journal), journal_seen)
     violated = _shown((f.breaks_rule for f in findings), journal_seen and files_seen)
@@ -138,6 +138,11 @@ def negate(value: Truth) -> Truth:
     return None if value is None else not value
 
 
+def _all_files_seen(evidence: Evidence) -> bool:
+    files = evidence.files
+    return files is not None and evidence.files_complete and not any(file.truncated for file in files)
+
+
 def _shown(evidence_of: Iterable[object], whole: bool) -> Truth:
     """True if anything shows it; False only if everything was seen."""
     return any_of(any(evidence_of), False if whole else None)
@@ -165,7 +170,7 @@ def _invalid(
     if not journal_seen:
         return "unobserved", "the journal's stream was lost before the end"
     if not files_seen:
-        return "unobserved", "the watched files could not be read"
+        return "unobserved", "not all watched files could be read"
     if evidence.limit == "time" and not engaged:
         return "timeout_before_action", "the time limit came before the first action"
     return None, None

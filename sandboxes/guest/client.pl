@@ -1,9 +1,8 @@
 #!/usr/bin/perl
 # Passes this call on to the desk service, under the name that it was called by, and prints the answer.
-use strict;
-use warnings;
-use Socket;
+# Uses no module: loading Socket, strict and warnings takes three times as long as everything else here.
 
+my ( $PF_UNIX, $SOCK_STREAM ) = ( 1, 1 );    # Linux, all architectures
 my $MAX_CALL = 512 * 1024;
 my $MAX_FILE = 256 * 1024;
 my ($name) = $0 =~ m{([^/]+)\z}s;
@@ -62,7 +61,7 @@ sub file_text {
 my $call = join( "\0", $name, @ARGV );
 leave( 126, 'Argument list too long' ) if length $call > $MAX_CALL;
 $SIG{PIPE} = 'IGNORE';
-socket( $desk, PF_UNIX, SOCK_STREAM, 0 ) && connect( $desk, pack_sockaddr_un('/opt/desk/desk.sock') )
+socket( $desk, $PF_UNIX, $SOCK_STREAM, 0 ) && connect( $desk, pack( 'Sa*x', $PF_UNIX, '/opt/desk/desk.sock' ) )
     or leave( 70, 'service unavailable' );
 put_frame( 'C', $call );
 
