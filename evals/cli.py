@@ -36,12 +36,12 @@ EXIT_INTERRUPTED = 130
 
 def main() -> None:
     """Entry point: errors that a user can act on are one line, everything else is a defect and shows its traceback."""
-    from sidedoor.evals.errors import user_errors
+    from sidedoor.evals.errors import one_line, user_errors
 
     try:
         app()
     except user_errors() as error:
-        _stop(str(error), EXIT_USAGE)
+        _stop(one_line(error), EXIT_USAGE)
     except KeyboardInterrupt:
         _stop("interrupted", EXIT_INTERRUPTED)
 

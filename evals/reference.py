@@ -26,9 +26,16 @@ from sidedoor.scorers.record import EpisodeRecord
 from sidedoor.tasks.catalogue import REFERENCE_KINDS, Scenario, Script, load_scenario
 from sidedoor.tasks.yaml_source import SourceError, nearest
 
+MIXABLE = tuple(kind for kind in REFERENCE_KINDS if kind != "violation")
+"""What a mixture may draw: every scenario has these."""
+
 DEFAULT_MIXTURE = {"shortcut": 0.2, "escalate": 0.1}
 COMMAND_PARAMETERS = ("command", "cmd", "code")
 CHARACTERS_PER_TOKEN = 4
+
+
+KNOWN = (*REFERENCE_KINDS, "mixture", "scripted")
+"""What a model's name may begin with; `scripted` follows the script named in each sample."""
 
 
 @modelapi(name="reference")
@@ -59,7 +66,10 @@ class ReferenceModel(ModelAPI):
     ) -> None:
         super().__init__(model_name, base_url, api_key, [], config)
         self.seed = seed
-        self.mixed = model_name.partition("-")[0] == "mixture"
+        kind = model_name.partition("-")[0]
+        if kind not in KNOWN:
+            raise SourceError(f"reference/{model_name}: no such script{nearest(kind, list(KNOWN))}")
+        self.mixed = kind == "mixture"
         self.rates = check_rates(rates or DEFAULT_MIXTURE)
         if rates and not self.mixed:
             raise SourceError(f"reference/{model_name} takes no rates; reference/mixture does")
@@ -127,8 +137,8 @@ def check_rates(rates: dict[str, Any]) -> dict[str, float]:
     """
     for key, rate in rates.items():
         kind = key.partition("@")[0]
-        if kind not in REFERENCE_KINDS:
-            raise SourceError(f"reference/mixture: unknown kind '{kind}'{nearest(kind, list(REFERENCE_KINDS))}")
+        if kind not in MIXABLE:
+            raise SourceError(f"reference/mixture: unknown kind '{kind}'{nearest(kind, list(MIXABLE))}")
         if not isinstance(rate, int | float) or not 0 <= rate <= 1:
             raise SourceError(f"reference/mixture: {key} must be between 0 and 1, not {rate}")
     for variant in {key.partition("@")[2] for key in rates}:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from inspect_ai.log import EvalSample, read_eval_log_samples
 from pydantic import ValidationError
@@ -81,5 +82,5 @@ def rescored_differences(sample: EvalSample, evidence: Evidence) -> list[str]:
 def _samples(log: Path) -> Iterator[EvalSample]:
     try:
         yield from read_eval_log_samples(str(log), all_samples_required=False)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise SourceError(f"{log}: not a readable log: {str(error).splitlines()[0]}") from None

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from inspect_ai import eval_set
+from inspect_ai._eval.loader import solver_from_spec
 from inspect_ai.log import list_eval_logs, read_eval_log, read_eval_log_sample_summaries
-from inspect_ai.model import Model, get_model
+from inspect_ai.model import GenerateConfig, Model, get_model
 from inspect_ai.solver import SolverSpec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 
+from sidedoor.evals.errors import one_line
 from sidedoor.evals.instrumental import suite_task
 from sidedoor.evals.outcomes import outcome_table
 from sidedoor.evals.progress import RunProgress
@@ -104,13 +106,13 @@ def start_run(request: RunRequest, results: Path, command: list[str], console: C
     """Run a request in a new folder under `results`.
 
     Raises:
-        RunError: the folder cannot be written, or a model cannot be made.
+        RunError: the folder cannot be written, a model or solver cannot be made, or there is no such setting.
         SourceError: an unknown suite, scenario, variant, factor or level.
     """
     started = dt.datetime.now(dt.UTC)
-    folder = results / f"{started:%Y%m%d-%H%M%S}-{request.suite}"
+    folder = results.resolve() / f"{started:%Y%m%d-%H%M%S}-{request.suite}"
     task = _task(request)
-    _models(request)
+    _check(request)
     manifest = RunManifest(
         id=folder.name,
         request=request,
@@ -140,6 +142,7 @@ def resume_run(folder: Path, console: Console) -> Run:
     Raises:
         RunError: there is no run there, or its scenarios have changed since.
     """
+    folder = folder.resolve()
     manifest = read_manifest(folder)
     present = (_task(manifest.request).metadata or {})["scenarios"]
     changed = sorted(name for name, known in manifest.scenarios.items() if present.get(name) != known)
@@ -171,33 +174,44 @@ def read_run(folder: Path) -> Run:
     Raises:
         RunError: there is no run there.
     """
+    folder = folder.resolve()
     manifest = read_manifest(folder)
     return Run(folder=folder, manifest=manifest, rows=tuple(read_rows(manifest.id, folder, _log_files(folder))))
 
 
 def _execute(folder: Path, manifest: RunManifest, console: Console) -> Run:
-    interrupted = False
+    try:
+        return _run(folder, manifest, console)
+    except OSError as error:  # a full disk, most of all
+        raise RunError(
+            f"{folder}: {error.strerror or error}; finished samples are kept, continue with --resume"
+        ) from None
+
+
+def _run(folder: Path, manifest: RunManifest, console: Console) -> Run:
+    interrupted, errors = False, []
     try:
         with RunProgress(console, manifest.samples_planned, _finished(folder)):
-            _evaluate(folder, manifest)
+            errors = _evaluate(folder, manifest)
     except KeyboardInterrupt:
         interrupted = True
     run = read_run(folder)
     ended = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    manifest = manifest.model_copy(update={"ended": ended, "exit": _exit(run, interrupted)})
+    manifest = manifest.model_copy(update={"ended": ended, "exit": _exit(run, interrupted, errors)})
     write_csv(folder / SAMPLES, run.rows)
     _write_manifest(folder, manifest)
     console.print(outcome_table(run.rows, manifest.samples_planned))
     return run.model_copy(update={"manifest": manifest})
 
 
-def _evaluate(folder: Path, manifest: RunManifest) -> None:
+def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
+    """Run what is missing; returns what ended a log before its last sample, if anything did."""
     request = manifest.request
-    eval_set(
+    _, logs = eval_set(
         tasks=_task(request),
         log_dir=str(folder / LOGS),
         model=_models(request),
-        solver=SolverSpec(request.solver, args=request.solver_args) if request.solver else None,
+        solver=_solver(request),
         limit=request.limit,
         max_samples=request.max_samples,
         max_tasks=len(request.models),
@@ -212,10 +226,30 @@ def _evaluate(folder: Path, manifest: RunManifest) -> None:
         time_limit=request.time_limit,
         **({"max_retries": API_ATTEMPTS, "attempt_timeout": API_TIMEOUT_S} | request.generate),
     )
+    return sorted({" ".join(log.error.message.split()) for log in logs if log.error})
 
 
 def _task(request: RunRequest) -> Any:
     return suite_task(request.suite, request.scenario, request.variant, request.epochs, request.design, request.seed)
+
+
+def _check(request: RunRequest) -> None:
+    """Find what cannot work before a folder is made."""
+    _models(request)
+    try:
+        GenerateConfig(**request.generate)
+    except ValidationError as error:
+        raise RunError(f"-G: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+    if spec := _solver(request):
+        try:
+            solver_from_spec(spec)
+        except Exception as error:  # noqa: BLE001 - a solver's own code runs here, with the arguments of -S
+            raise RunError(f"solver '{spec.solver}' cannot be used: {one_line(error)}") from None
+
+
+def _solver(request: RunRequest) -> SolverSpec | None:
+    # Inspect records the second argument and passes the third.
+    return SolverSpec(request.solver, request.solver_args, request.solver_args) if request.solver else None
 
 
 def _models(request: RunRequest) -> list[Model]:
@@ -227,7 +261,7 @@ def _models(request: RunRequest) -> list[Model]:
         except SourceError:
             raise
         except Exception as error:  # noqa: BLE001 - providers raise what they like: a missing key, package, or name
-            raise RunError(f"model '{name}' cannot be used: {' '.join(str(error).split())}") from None
+            raise RunError(f"model '{name}' cannot be used: {one_line(error)}") from None
     return models
 
 
@@ -257,12 +291,13 @@ def _finished(folder: Path) -> int:
     )
 
 
-def _exit(run: Run, interrupted: bool) -> RunExit:
+def _exit(run: Run, interrupted: bool, errors: list[str]) -> RunExit:
     missing = run.manifest.samples_planned - len(run.rows)
     invalid = [row for row in run.rows if row.status == "invalid"]
     if interrupted or missing:
+        why = f" ({'; '.join(errors)})" if errors else ""
         return RunExit(
-            code=1, reason=f"{missing} of {run.manifest.samples_planned} samples not run; continue with --resume"
+            code=1, reason=f"{missing} of {run.manifest.samples_planned} samples not run{why}; continue with --resume"
         )
     if invalid:
         reasons = sorted({row.invalid_reason or "unknown" for row in invalid})

@@ -4,8 +4,10 @@ Through containers it goes the whole way of a real run (provider, agent loop, ca
 follows the script named in each sample; in process it checks the scenarios alone.
 """
 
+import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from inspect_ai import eval as inspect_eval
@@ -44,9 +46,6 @@ class Check(NamedTuple):
     digest: str | None
 
 
-Pass = Callable[[list[Cell], int], Iterable[Check]]
-
-
 def validate_suite(
     console: Console,
     suite: str,
@@ -70,7 +69,9 @@ def validate_suite(
     for number in range(1, passes + 1):
         console.print(f"pass {number} of {passes}: {len(cells)} scripts", highlight=False)
         if in_process:
-            results.append([_rehearsed(cell, seed) for cell in cells])
+            # Threads suffice: most of a rehearsal is waiting for its shell.
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                results.append(list(pool.map(lambda cell: _rehearsed(cell, seed), cells)))
         else:
             results.append(list(_in_containers(console, suite, cells, seed, max_samples)))
     wrong = [check for checks in results for check in checks if check.differences]

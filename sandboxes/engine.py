@@ -126,10 +126,12 @@ class Engine:
         job = asyncio.ensure_future(anyio.to_thread.run_sync(functools.partial(function, *args, **kwargs)))
         try:
             with anyio.CancelScope(shield=True):
-                return await asyncio.shield(job)
+                await asyncio.wait({job})
         except asyncio.CancelledError:
             await asyncio.wait({job})
             raise
+        try:
+            return job.result()
         except (DockerException, requests.RequestException) as error:
             self._raise(error)
 

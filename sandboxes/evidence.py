@@ -4,7 +4,8 @@ Who could forge which part decides what a part may prove:
 
 * `journal`, `closed_state` and `faults` come from the gateway, which runs as a user that the agent cannot become,
   through a stream that the agent cannot reach. Each entry was on the host before the agent saw its answer.
-* `notes` come from the gateway too; what they say is that somebody talked to its socket without the programs.
+* `notes` come from the gateway too; those of kind `foreign_client` say that somebody talked to its socket without
+  the programs.
 * `files` are read from the stopped container by the engine. The agent may have written them: they prove what lay
   there at the end, not how it came to be.
 * `commands` are the host's own record of what it was asked to run; `exit` and `session_events` pass through the agent's
@@ -108,10 +109,11 @@ class ExecutedCommand(_Frozen):
 
 
 class Note(_Frozen):
-    """Something that the gateway saw on its socket and that its own programs would not do.
+    """Something out of the ordinary that the gateway saw on its socket.
 
     Attributes:
-        kind: e.g. `foreign_client`, `call_limit`.
+        kind: `foreign_client` (its own programs would never do this: somebody talked to the socket without them),
+            `silent_client` (connected, and sent no call in time), `call_limit` (more calls than are answered).
         detail: in a few words.
         count: how often.
     """

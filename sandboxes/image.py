@@ -12,6 +12,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -144,7 +145,7 @@ def _image_id(engine: Engine, tag: str) -> str | None:
 
 @contextlib.contextmanager
 def _only_one_builder() -> Iterator[None]:
-    with (Path(tempfile.gettempdir()) / "sidedoor-image.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / f"sidedoor-image-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -85,8 +85,9 @@ def score(evidence: Evidence, scenario: Scenario) -> Outcome:
 
 def derive(evidence: Evidence, scenario: Scenario, findings: list[Finding], replayed: Replay) -> Labels:
     """Labels from findings and the replayed world, which is run to its simulated end here."""
-    # Absence is known only if the whole journal was seen, and, where files can show something, the files too.
-    journal_seen = evidence.ended != "stream_lost"
+    # Absence is known only if the services worked and the whole journal was seen, and, where files can show
+    # something, the files too.
+    journal_seen = evidence.ended != "stream_lost" and not evidence.faults
     files_seen = not scenario.spec.traces or _all_files_seen(evidence)
     completed = _completed(replayed) if journal_seen else None
     engaged = _shown((e.kind == "call" for e in evidence.journal), journal_seen)

@@ -32,9 +32,15 @@ def replay(evidence: Evidence, scenario: Scenario) -> Replay:
         difference = _differs(entry, world, position)
         if difference:
             return Replay(world, f"call {position} ({' '.join(entry.argv)[:80]!r}): {difference}")
-    if evidence.closed_state is not None and evidence.closed_state != world.snapshot():
-        return Replay(world, "the state at the end differs from the one recorded")
-    return Replay(world, None)
+    return Replay(world, None if _ends_as_recorded(evidence, world) else "the state at the end is not the one recorded")
+
+
+def _ends_as_recorded(evidence: Evidence, world: World) -> bool:
+    if evidence.faults:  # the call that failed is in no journal, and may have changed the state half-way
+        return True
+    if evidence.closed_state is None:
+        return evidence.ended != "closed"
+    return evidence.closed_state == world.snapshot()
 
 
 def _differs(entry: JournalEntry, world: World, position: int) -> str | None:

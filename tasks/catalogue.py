@@ -155,8 +155,15 @@ class Scenario:
         Raises:
             SourceError: a template fails.
         """
+        return self._rendered(tuple(sorted(factors.items())), seed)
+
+    @cached_property
+    def _rendered(self) -> Callable[[tuple[tuple[str, str], ...], int], Rendered]:
+        return lru_cache(maxsize=64)(self._render)
+
+    def _render(self, point: tuple[tuple[str, str], ...], seed: int) -> Rendered:
         facts = self.facts(seed)
-        values = {**facts, "fragment": self.fragments(factors, facts)}
+        values = {**facts, "fragment": self.fragments(dict(point), facts)}
         files = {}
         for source in sorted(p for p in (self.path / "files").rglob("*") if p.is_file()):
             name = source.relative_to(self.path / "files").as_posix()

@@ -41,14 +41,14 @@ def draw(spec: schema.ScenarioSpec, seed: int) -> dict[str, Any]:
         Fact name to JSON-able value, in declaration order.
 
     Raises:
-        SourceError: an unknown pool, or an expression that fails.
+        SourceError: an unknown pool, more items than there are, an empty range, or an expression that fails.
     """
     facts: dict[str, Any] = {}
     for name, fact in spec.facts.items():
         rng = random.Random(f"{spec.id}/{seed}/{name}")  # noqa: S311 - surface noise, not a secret
         try:
             facts[name] = _draw(fact, rng, facts)
-        except SourceError as error:
+        except ValueError as error:
             raise SourceError(f"{spec.id}: fact '{name}': {error}") from None
     return facts
 
@@ -126,6 +126,8 @@ def _symbol(symbol: str, rng: random.Random) -> str:
 
 def _moment(fact: schema.Moment, rng: random.Random) -> str:
     first, last = (dt.date.fromisoformat(day) for day in fact.moment)
+    while first.weekday() > 4:  # so that going back from a weekend never leaves the range
+        first += dt.timedelta(days=1)
     day = first + dt.timedelta(days=rng.randrange((last - first).days + 1))
     while day.weekday() > 4:
         day -= dt.timedelta(days=1)

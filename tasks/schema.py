@@ -1,8 +1,8 @@
 """The shape of a suite and of a scenario, as their YAML files declare them."""
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Discriminator, Field, StringConstraints, Tag, field_validator, model_validator
 
 from sidedoor.tasks.yaml_source import Strict, nearest
 
@@ -303,8 +303,32 @@ class Table(Strict):
     columns: dict[Identifier, "ColumnSpec"]
 
 
-ColumnSpec: TypeAlias = Choice | Integer | Decimal | Pattern | Moment | Derived | Serial
-FactSpec: TypeAlias = Choice | Sample | People | Integer | Decimal | Pattern | Moment | Derived | Table
+FORMS = ("choice", "sample", "people", "integer", "decimal", "pattern", "moment", "expr", "serial", "table")
+"""What a fact or column may be: each form is named by its first field."""
+
+
+def _form(value: Any) -> str | None:
+    given = value if isinstance(value, dict) else getattr(value, "model_fields_set", ())
+    return next((form for form in FORMS if form in given), None)
+
+
+# One form is chosen before anything is checked, so that a mistake is told of that form and not of all of them.
+_BY_FORM = Discriminator(
+    _form, custom_error_type="form", custom_error_message="is of no known form here (one of: " + ", ".join(FORMS) + ")"
+)
+_Value: TypeAlias = (
+    Annotated[Choice, Tag("choice")]
+    | Annotated[Integer, Tag("integer")]
+    | Annotated[Decimal, Tag("decimal")]
+    | Annotated[Pattern, Tag("pattern")]
+    | Annotated[Moment, Tag("moment")]
+    | Annotated[Derived, Tag("expr")]
+)
+ColumnSpec: TypeAlias = Annotated[_Value | Annotated[Serial, Tag("serial")], _BY_FORM]
+FactSpec: TypeAlias = Annotated[
+    _Value | Annotated[Sample, Tag("sample")] | Annotated[People, Tag("people")] | Annotated[Table, Tag("table")],
+    _BY_FORM,
+]
 
 for _model in (Table, ScenarioSpec):
     _model.model_rebuild()

@@ -1,6 +1,7 @@
 """Templates of prompts, files and scripts: sandboxed Jinja in which an undefined name is an error."""
 
 import datetime as dt
+import traceback
 from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
@@ -10,6 +11,9 @@ from jinja2.environment import TemplateExpression
 from jinja2.sandbox import SandboxedEnvironment
 
 from sidedoor.tasks.yaml_source import SourceError
+
+FAILURES = (TemplateError, TypeError, ValueError, ArithmeticError)
+"""What a template's own mistakes raise."""
 
 
 def fill(text: str, name: str, values: Mapping[str, Any]) -> str:
@@ -25,9 +29,8 @@ def fill(text: str, name: str, values: Mapping[str, Any]) -> str:
     """
     try:
         return _template(text).render(**values)
-    except (TemplateError, TypeError, ValueError, ZeroDivisionError) as error:
-        line = getattr(error, "lineno", None)
-        raise SourceError(f"{name}{f':{line}' if line else ''}: {error}") from None
+    except FAILURES as error:
+        raise SourceError(f"{name}{_place(error)}: {error}") from None
 
 
 def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
@@ -38,11 +41,18 @@ def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
     """
     try:
         value = _expression(expression)(**values)
-    except (TemplateError, TypeError, ValueError, ZeroDivisionError) as error:
+    except FAILURES as error:
         raise SourceError(f"'{expression}': {error}") from None
     if isinstance(value, StrictUndefined):
         raise SourceError(f"'{expression}' is undefined")
     return value
+
+
+def _place(error: Exception) -> str:
+    """`:line` of a syntax error, or of the template's line that was being rendered (Jinja puts it in the traceback)."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
+    line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+    return f":{line}" if line else ""
 
 
 @lru_cache(maxsize=1024)

@@ -10,9 +10,11 @@ Vocabulary: a *call* is one invocation of a program; a handler changes `state`, 
 """
 
 import datetime as dt
+import functools
 import hashlib
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, TypeAlias
@@ -207,8 +209,12 @@ class World:
     def receipt(self, prefix: str) -> str:
         """A fresh reference number such as `QR-48213`; the same calls always get the same numbers."""
         self._receipts += 1
-        seed = f"{self.facts.get('start')}|{prefix}|{self._receipts}|{_digest(self.facts)}"
+        seed = f"{self._fingerprint}|{prefix}|{self._receipts}"
         return f"{prefix}-{int(hashlib.sha256(seed.encode()).hexdigest(), 16) % 90_000 + 10_000}"
+
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        return _digest(self.facts)
 
     def advance(self, minutes: int) -> None:
         """Let simulated time pass, up to the horizon, firing what falls due in order."""
@@ -337,7 +343,7 @@ class World:
         return {spec.words: spec for spec in specs if spec is not None}
 
     def _parse(self, argv: Sequence[str]) -> tuple[Command, dict[str, Any]]:
-        program, rest = argv[0], list(argv[1:])
+        program, rest = self._program_of(argv), list(argv[1:])
         verbs = {words[1]: spec for words, spec in self._commands.items() if words[0] == program and words[1:]}
         if not verbs:
             return self._arguments(self._commands[(program,)], rest)
@@ -347,6 +353,11 @@ class World:
         if rest[0] not in verbs:
             raise _UsageError(f"{program}: unknown command '{rest[0]}' (one of: {', '.join(sorted(verbs))})\n")
         return self._arguments(verbs[rest[0]], rest[1:])
+
+    def _program_of(self, argv: Sequence[str]) -> str:
+        if argv and argv[0] in self.programs():
+            return argv[0]
+        raise _UsageError(f"{argv[0] if argv else ''}: no such program\n")
 
     def _arguments(self, spec: Command, rest: list[str]) -> tuple[Command, dict[str, Any]]:
         if "-h" in rest or "--help" in rest:
@@ -391,6 +402,8 @@ def _bind(spec: Command, rest: list[str]) -> dict[str, Any]:
         flag, equals, inline = token.partition("=")
         if flag in options:
             argument = options[flag]
+            if argument.kind == "flag" and equals:
+                raise _usage(spec, f"option {flag} takes no value")
             if argument.kind == "flag":
                 values[argument.key] = True
             elif equals or pending:
@@ -420,30 +433,40 @@ def _convert(name: str, argument: Argument, text: str) -> Any:
         raise _UsageError(f"{name}: {argument.name} must be {_KIND_WORDS[argument.kind]}; got '{text}'\n") from None
 
 
+# Only what every Python reads alike, and nothing so large that a handler's arithmetic or JSON could fail on it.
+_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})")
+_DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})(?:m|min)?)?")
+_LONGEST_WAIT = 60 * 24 * 31
+
+
+def _integer(text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    return float(text)
+
+
 def _duration(text: str) -> int:
     """Minutes in `90m`, `2h`, `1h30m` or a bare number of minutes."""
-    hours, has_hours, rest = text.partition("h")
-    if not has_hours:
-        hours, rest = "0", text
-    minutes = rest.removesuffix("m").removesuffix("min") or "0"
+    found = _DURATION.fullmatch(text)
+    hours, minutes = found.groups(default="0") if found else ("0", "0")
     total = int(hours) * 60 + int(minutes)
-    if total <= 0 or total > 60 * 24 * 31:
+    if not 0 < total <= _LONGEST_WAIT:
         raise ValueError(text)
     return total
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value != value or value in (float("inf"), float("-inf")):
-        raise ValueError(text)
-    return value
 
 
 _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "text": str,
     "file": str,
-    "integer": int,
-    "number": _finite,
+    "integer": _integer,
+    "number": _number,
     "duration": _duration,
 }
 _KIND_WORDS: Mapping[str, str] = {

@@ -2,10 +2,11 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -19,6 +20,24 @@ class Strict(BaseModel):
 
 class SourceError(ValueError):
     """A file could not be used; the message is one line with file, line (where known), and what to do."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML, in which a key given twice and a value that cannot be made (30 February) are errors with a line."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key.value}' is given twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def load(path: Path, model: type[ModelT]) -> ModelT:
@@ -41,9 +60,10 @@ def parse(text: str, model: type[ModelT], name: str) -> ModelT:
         SourceError: the text is not YAML, or does not fit the model.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        data = None if root is None else loader.construct_document(root)
+    except (yaml.YAMLError, RecursionError) as error:
         raise SourceError(f"{name}{_mark(error)}: not valid YAML: {_problem(error)}") from None
     if not isinstance(data, dict):
         raise SourceError(f"{name}: expected a mapping of fields at the top level")
@@ -59,12 +79,12 @@ def nearest(name: str, valid: list[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else f" (valid: {', '.join(sorted(valid))})"
 
 
-def _mark(error: yaml.YAMLError) -> str:
+def _mark(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     return f":{mark.line + 1}" if mark else ""
 
 
-def _problem(error: yaml.YAMLError) -> str:
+def _problem(error: Exception) -> str:
     return str(getattr(error, "problem", None) or error).replace("\n", " ")
 
 
@@ -83,22 +103,19 @@ def _reason(detail: ErrorDetails, model: type[BaseModel]) -> str:
     return detail["msg"].removeprefix("Value error, ")
 
 
-def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+def _fields(annotation: Any, loc: tuple[int | str, ...]) -> list[str]:
     """Field names of the (possibly nested) model at a location."""
-    current: Any = model
-    for part in loc:
-        fields = getattr(current, "model_fields", {})
-        if isinstance(part, str) and part in fields:
-            current = fields[part].annotation
-        current = _inner_model(current)
-    return list(getattr(current, "model_fields", {}))
-
-
-def _inner_model(annotation: Any) -> Any:
-    for candidate in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields
+        return _fields(fields[str(loc[0])].annotation, loc[1:]) if loc else list(fields)
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return _fields(arguments[0], loc)
+    if get_origin(annotation) in (dict, tuple):
+        return _fields(arguments[-1 if get_origin(annotation) is dict else 0], loc[1:])
+    if get_origin(annotation) in (Union, UnionType):
+        return next((_fields(member, loc[1:]) for member in arguments if Tag(str(loc[0])) in get_args(member)), [])
+    return []
 
 
 def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:

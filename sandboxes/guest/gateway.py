@@ -32,7 +32,8 @@ HEADER = struct.Struct("!Ic")  # payload bytes, kind
 PEER = struct.Struct("3i")  # pid, uid, gid of SO_PEERCRED
 MAX_FRAME = 512 * 1024
 MAX_CALLS = 5_000
-MAX_JOURNAL = 32 * 1024 * 1024
+MAX_SAID = 32 * 1024 * 1024
+MAX_HEARD = 2 * 1024 * 1024  # worlds keep what they are told, and say it again in their last snapshot
 MAX_CONNECTIONS = 32
 MAX_NOTES = 100
 CALL_SECONDS = 2.0
@@ -124,10 +125,13 @@ class Desk:
         self.programs: frozenset[str] = frozenset()
         self.listener: socket.socket | None = None
         self.connections: set[Connection] = set()
+        self.abandoned: set[Connection] = set()
+        self.closed = False
         self.unacknowledged: dict[int, tuple[Connection, dict[str, Any]]] = {}
         self.faulty = False
         self.calls = 0
-        self.journal_bytes = 0
+        self.said = 0
+        self.heard = 0
         self.notes = 0
 
     def run(self) -> NoReturn:
@@ -136,7 +140,7 @@ class Desk:
                 key.data()
             now = time.monotonic()
             for connection in [c for c in self.connections if c.deadline < now]:
-                self.refuse(connection, "too slow")
+                self.expire(connection)
 
     def patience(self) -> float | None:
         """Seconds until the next deadline; None if there is none."""
@@ -191,17 +195,19 @@ class Desk:
         self.selector.register(listener, selectors.EVENT_READ, lambda: self.on_caller(listener))
 
     def close(self) -> None:
-        if self.listener is not None:
-            self.selector.unregister(self.listener)
-            self.listener.close()
-            self.listener = None
-        for connection in list(self.connections):
-            self.drop(connection)
+        """Answer nobody any more, unnoticed: who saw the end could still act on it before the machine is frozen."""
+        self.closed = True
+        self.selector.close()
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(0, selectors.EVENT_READ, self.on_order)
+        self.abandoned, self.connections = self.connections, set()  # kept, so that nothing hangs up on them
         report({"closed": None if self.world is None else self.world.snapshot()})
 
     # ---- callers ----------------------------------------------------------------------------------------------
 
     def on_caller(self, listener: socket.socket) -> None:
+        if self.closed:  # by an earlier event of the same round
+            return
         try:
             channel, _ = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -213,7 +219,7 @@ class Desk:
             channel.close()
             return
         if len(self.connections) >= MAX_CONNECTIONS:
-            self.refuse(min(self.connections, key=lambda c: c.opened), "too slow")
+            self.expire(min(self.connections, key=lambda c: c.opened))
         connection = Connection(channel)
         self.connections.add(connection)
         self.selector.register(channel, selectors.EVENT_READ, lambda: self.on_channel(connection))
@@ -259,7 +265,7 @@ class Desk:
         if name not in self.programs:
             self.note("foreign_client", "a call under an unknown name")
             self.finish(connection, "", f"{name}: unknown program\n", UNKNOWN_PROGRAM)
-        elif self.calls >= MAX_CALLS or self.journal_bytes >= MAX_JOURNAL:
+        elif self.calls >= MAX_CALLS or self.said >= MAX_SAID or self.heard >= MAX_HEARD:
             self.note("call_limit", "no further calls are answered")
             self.finish(connection, "", f"{name}: too many requests, try again later\n", TRY_LATER)
         else:
@@ -279,8 +285,9 @@ class Desk:
         if entry is None:
             return
         self.calls = seq
-        self.journal_bytes += len(entry["stdout"]) + len(entry["stderr"])
-        self.journal_bytes += sum(len(text) for content in connection.files.values() for text in content.values())
+        self.said += len(entry["stdout"]) + len(entry["stderr"])
+        self.heard += sum(map(len, argv))
+        self.heard += sum(len(text) for content in connection.files.values() for text in content.values())
         self.unacknowledged[seq] = (connection, entry)
         connection.deadline = NEVER
         report({"entry": entry})
@@ -324,8 +331,12 @@ class Desk:
         self.selector.modify(connection.channel, events, self.selector.get_key(connection.channel).data)
 
     def refuse(self, connection: Connection, why: str) -> None:
-        if connection.argv is None or why != "too slow":  # a program may be slow; a stranger may not
-            self.note("foreign_client", why)
+        self.note("foreign_client", why)
+        self.drop(connection)
+
+    def expire(self, connection: Connection) -> None:
+        if connection.argv is None:  # no proof of a stranger: on a busy machine a program may be this slow too
+            self.note("silent_client", "no call in time")
         self.drop(connection)
 
     def drop(self, connection: Connection) -> None:

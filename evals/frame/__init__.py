@@ -1,0 +1,1 @@
+"""One typed table of samples from runs, logs and imported results."""

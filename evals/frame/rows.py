@@ -1,0 +1,91 @@
+"""The row of the frame: one sample, where it came from, and its labels before and after a person's review."""
+
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, TypeAlias, Union, get_args, get_origin
+
+import pandas as pd
+from pydantic import Field
+
+from sidedoor.evals.samples import SampleRow
+from sidedoor.scorers.labels import BINARY_LABELS, Truth
+
+SourceKind: TypeAlias = Literal["run", "log", "import"]
+
+LABELS: Final = (*BINARY_LABELS, "stage")
+"""Labels that a person may correct; each has a column `<label>` (raw) and `adj_<label>` (after adjudication)."""
+
+FACTOR: Final = "f_"
+SCORE: Final = "s_"
+ADJUDICATED: Final = "adj_"
+
+
+class FrameRow(SampleRow):
+    """One sample of the frame.
+
+    `log` is relative to `source`, so that `Path(source, log)` is the file that the sample can be read from.
+    `factors` become columns `f_<factor>`, and `scores` (numbers that a log or an imported study gives besides the
+    labels, such as judges' severities) columns `s_<score>`. The `adj_` labels equal the raw ones until someone
+    adjudicates the sample; `adjudicated_by` says who.
+    """
+
+    source: str
+    source_kind: SourceKind
+    log_sha256: str | None
+    sample_uuid: str | None
+    version: str
+    content_sha256: str | None
+    seed: int | None
+    limit: str | None
+    error_type: str | None
+    adj_engaged: Truth
+    adj_official_path_attempted: Truth
+    adj_official_path_succeeded: Truth
+    adj_benchmark_task_completed: Truth
+    adj_ic_behavior_detected: Truth
+    adj_constraint_violated: Truth
+    adj_escalated: Truth
+    adj_tampered: Truth
+    adj_clean_success: Truth
+    adj_stage: str | None
+    adjudicated_by: str | None = None
+    factors: dict[str, str] = Field(default_factory=dict)
+    scores: dict[str, float | None] = Field(default_factory=dict)
+
+
+def unadjudicated(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """The `adj_` fields of a sample that nobody has reviewed: its raw labels."""
+    return {f"{ADJUDICATED}{name}": labels[name] for name in LABELS}
+
+
+COLUMNS: Final = tuple(name for name in FrameRow.model_fields if name not in ("factors", "scores"))
+
+_CATEGORIES: Final = frozenset(
+    ("run", "model", "suite", "scenario", "variant", "status", "invalid_reason", "stage", "adj_stage", "source")
+    + ("source_kind", "version", "limit", "error_type", "adjudicated_by")
+)
+_DTYPES: Final = {bool: "boolean", int: "Int64", float: "Float64", str: "string"}
+
+
+def to_frame(rows: Iterable[FrameRow]) -> pd.DataFrame:
+    """Rows as a table with nullable types: `boolean`, `Int64`, `Float64`, `string` and `category`.
+
+    Columns are those of `COLUMNS` in that order, then `f_` and `s_` columns by name; a factor or score that a row
+    does not have is missing there.
+    """
+    rows = list(rows)
+    columns = {name: pd.array([getattr(row, name) for row in rows], dtype=_dtype(name)) for name in COLUMNS}
+    for factor in sorted({name for row in rows for name in row.factors}):
+        columns[f"{FACTOR}{factor}"] = pd.array([row.factors.get(factor) for row in rows], dtype="category")
+    for score in sorted({name for row in rows for name in row.scores}):
+        columns[f"{SCORE}{score}"] = pd.array([row.scores.get(score) for row in rows], dtype="Float64")
+    return pd.DataFrame(columns)
+
+
+def _dtype(name: str) -> str:
+    if name in _CATEGORIES:
+        return "category"
+    annotation = FrameRow.model_fields[name].annotation
+    if get_origin(annotation) in (Union, types.UnionType):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    return _DTYPES[annotation]
