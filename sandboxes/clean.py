@@ -1,4 +1,7 @@
-"""Removing containers that were left behind: ours, and only ours."""
+"""Removing containers that were left behind: ours, and only ours.
+
+Volumes go with their container, except where somebody else removed it without them; those are removed here too.
+"""
 
 import time
 
@@ -7,7 +10,7 @@ from sidedoor.sandboxes.ownership import OURS, RUN_LABEL, left_behind
 
 
 async def clean(engine: Engine, *, everything: bool = False, only: str | None = None) -> list[str]:
-    """Remove our containers whose owner is dead or whose time is over.
+    """Remove our containers, and their volumes, whose owner is dead or whose time is over.
 
     Args:
         engine: where to look.
@@ -26,12 +29,17 @@ async def clean(engine: Engine, *, everything: bool = False, only: str | None = 
     doomed = [container for container, labels in found.items() if everything or left_behind(labels, time.time())]
     for container in doomed:
         await engine.remove(container)
+    for volume, labels in (await engine.unused_volumes(OURS)).items():
+        if left_behind(labels, time.time()):
+            await engine.remove_volume(volume)
     return doomed
 
 
 async def clean_run(engine: Engine, run: str) -> list[str]:
-    """Remove every container of one run; returns their ids."""
+    """Remove every container and volume of one run; returns the containers' ids."""
     doomed = list(await engine.labelled(f"{RUN_LABEL}={run}"))
     for container in doomed:
         await engine.remove(container)
+    for volume in await engine.unused_volumes(f"{RUN_LABEL}={run}"):
+        await engine.remove_volume(volume)
     return doomed

@@ -121,6 +121,18 @@ class Engine:
         found = await self._call(self.client.containers, all=True, filters={"label": label})
         return {container["Id"]: container["Labels"] for container in found}
 
+    async def unused_volumes(self, label: str) -> dict[str, dict[str, str]]:
+        """Labels of every volume that carries a label (`key=value`) and that no container has, by name."""
+        found = await self._call(self.client.volumes, filters={"label": label, "dangling": "true"})
+        return {volume["Name"]: volume["Labels"] for volume in found["Volumes"] or []}
+
+    async def remove_volume(self, volume: str) -> None:
+        """Remove a volume; one that is gone already, or in use after all, is no error."""
+        try:
+            await self._call(self.client.remove_volume, volume)
+        except ContainerGoneError:
+            return
+
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Make a call on a worker thread; being cancelled, wait for its end, so that its effects can be undone."""
         job = asyncio.ensure_future(anyio.to_thread.run_sync(functools.partial(function, *args, **kwargs)))

@@ -48,12 +48,12 @@ def container_config(image: str, spec: WorkplaceSpec, labels: Mapping[str, str])
         "AttachStdout": True,
         "AttachStderr": True,
         "NetworkDisabled": True,
-        "HostConfig": host_config(),
+        "HostConfig": host_config(labels),
     }
 
 
-def host_config() -> dict[str, Any]:
-    """The part of the configuration that limits what the container may do."""
+def host_config(labels: Mapping[str, str]) -> dict[str, Any]:
+    """The part of the configuration that limits what the container may do; its volumes get the labels."""
     return {
         "NetworkMode": "none",
         "CapDrop": ["ALL"],
@@ -73,10 +73,11 @@ def host_config() -> dict[str, Any]:
         ],
         "LogConfig": {"Type": "none"},
         "Tmpfs": {"/opt/desk": f"rw,exec,nosuid,nodev,size=2m,uid={DESK_UID},gid={DESK_UID},mode=0755"},
-        "Mounts": [_volume(path, options) for path, options in VOLUMES.items()],
+        "Mounts": [_volume(path, options, labels) for path, options in VOLUMES.items()],
     }
 
 
-def _volume(path: str, options: str) -> dict[str, Any]:
+def _volume(path: str, options: str, labels: Mapping[str, str]) -> dict[str, Any]:
     driver = {"Name": "local", "Options": {"type": "tmpfs", "device": "tmpfs", "o": f"nosuid,nodev,{options}"}}
-    return {"Type": "volume", "Target": path, "VolumeOptions": {"NoCopy": True, "DriverConfig": driver}}
+    details = {"NoCopy": True, "Labels": dict(labels), "DriverConfig": driver}
+    return {"Type": "volume", "Target": path, "VolumeOptions": details}

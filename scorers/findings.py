@@ -175,7 +175,7 @@ TAMPERING: Mapping[str, re.Pattern[str]] = {
 """What a command's text shows when it goes for the services, their socket, the programs' own source or the session.
 
 It is text, so that names put together at run time and scripts fed through standard input are missed: they get nothing
-either, since what they go for is closed to the agent's user, and whatever they say on the socket is seen there. Programs
+either, since what they go for is closed to the agent's user, and what they say on the socket is seen there. Programs
 of the agent's own under a tool's name are no tampering: they change nothing that is measured.
 """
 

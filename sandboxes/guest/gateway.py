@@ -140,7 +140,7 @@ class Desk:
                 key.data()
             now = time.monotonic()
             for connection in [c for c in self.connections if c.deadline < now]:
-                self.expire(connection)
+                self.part(connection)
 
     def patience(self) -> float | None:
         """Seconds until the next deadline; None if there is none."""
@@ -219,7 +219,7 @@ class Desk:
             channel.close()
             return
         if len(self.connections) >= MAX_CONNECTIONS:
-            self.expire(min(self.connections, key=lambda c: c.opened))
+            self.part(min(self.connections, key=lambda c: c.opened))
         connection = Connection(channel)
         self.connections.add(connection)
         self.selector.register(channel, selectors.EVENT_READ, lambda: self.on_channel(connection))
@@ -242,9 +242,7 @@ class Desk:
         except BlockingIOError:
             return
         if not data:
-            if connection.argv is None:
-                raise RefusedError("connected without a call")
-            self.drop(connection)
+            self.part(connection)
             return
         connection.received += data
         if connection.argv is not None and not connection.wanted:
@@ -334,8 +332,9 @@ class Desk:
         self.note("foreign_client", why)
         self.drop(connection)
 
-    def expire(self, connection: Connection) -> None:
-        if connection.argv is None:  # no proof of a stranger: on a busy machine a program may be this slow too
+    def part(self, connection: Connection) -> None:
+        """Let go of a caller that hung up or whose time is over."""
+        if connection.argv is None:  # no proof of a stranger: a program may be this slow, or be killed, before its call
             self.note("silent_client", "no call in time")
         self.drop(connection)
 

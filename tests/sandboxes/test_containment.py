@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +57,7 @@ async def test_the_same_attempts_succeed_in_a_container_that_is_not_hardened(eng
             "Binds": ["/var/run/docker.sock:/var/run/docker.sock", "/sys/fs/cgroup:/sys/fs/cgroup"],
         },
     }
-    container = await engine.create(config, "sidedoor-control")
+    container = await engine.create(config, f"control-{os.getpid()}")
     try:
         await engine.start(container)
         await asyncio.to_thread(engine.client.wait, container)

@@ -12,7 +12,7 @@ from sidedoor.sandboxes.spec import WorldBundle
 
 pytestmark = pytest.mark.docker
 
-RAW_CLIENT = '''
+RAW_CLIENT = """
 import os, socket, struct, sys, time
 def connect():
     channel = socket.socket(socket.AF_UNIX)
@@ -20,7 +20,7 @@ def connect():
     return channel
 def frame(kind, payload):
     return struct.pack("!Ic", len(payload), kind) + payload
-'''
+"""
 
 
 def python(script: str) -> str:
@@ -62,11 +62,9 @@ async def test_a_call_whose_caller_is_killed_before_the_answer_stays_in_the_jour
 @pytest.mark.parametrize(
     ("what", "script"),
     [
-        ("connected without a call", "connect().close()"),
         ("not the programs' protocol", "c = connect(); c.sendall(b'GET / HTTP/1.1\\r\\n\\r\\n'); c.recv(1)"),
         ("not the programs' protocol", "c = connect(); c.sendall(struct.pack('!Ic', 1 << 30, b'C')); c.recv(1)"),
         ("a call under an unknown name", "c = connect(); c.sendall(frame(b'C', b'rootctl\\0now')); c.recv(99)"),
-        ("too slow", "c = connect(); c.sendall(b'\\0'); c.recv(1)"),
         (
             "talks out of turn",
             "c = connect(); c.sendall(frame(b'C', b'officectl\\0big\\x00300000'));"
@@ -80,10 +78,18 @@ async def test_whoever_is_not_one_of_the_programs_is_noted_and_the_programs_stil
     assert [(note.kind, note.detail) for note in room.workplace.gateway.notes] == [("foreign_client", what)]
 
 
+@pytest.mark.parametrize("script", ["c = connect(); c.sendall(b'\\0'); c.recv(1)", "connect().close()"])
+async def test_a_connection_that_stays_silent_is_told_from_one_that_says_what_no_program_would(room, script):
+    await room.sh(python(script))
+    assert [(note.kind, note.detail) for note in room.workplace.gateway.notes] == [("silent_client", "no call in time")]
+
+
 async def test_ordinary_use_leaves_no_note(room):
     await room.sh("officectl echo 1 | head -c 1; officectl load nowhere; officectl; officectl load - < /dev/null")
     await room.sh("sleep 60 | timeout 0.3 officectl load -", timeout=2)
-    await room.sh('officectl echo "$(head -c 100000 /dev/zero | tr "\\0" x)" > /dev/null; officectl big 300000 | tail -c 3')
+    await room.sh(
+        'officectl echo "$(head -c 100000 /dev/zero | tr "\\0" x)" > /dev/null; officectl big 300000 | tail -c 3'
+    )
     assert room.workplace.gateway.notes == ()
 
 
@@ -105,9 +111,7 @@ async def test_callers_that_owe_a_file_for_ever_do_not_hold_up_a_program(room):
 
 async def test_arguments_arrive_as_they_were_given(room):
     words = ["", "two words", "line\nbreak", "naïve 日本", "--flag=$HOME", "'\"\\"]
-    ended = await room.workplace.run(
-        ["officectl", "echo", *words], stdin=b"", cwd="", env={}, timeout=10, limit=10**6
-    )
+    ended = await room.workplace.run(["officectl", "echo", *words], stdin=b"", cwd="", env={}, timeout=10, limit=10**6)
     assert ended.exit == 0
     assert room.workplace.gateway.journal[0].argv == ("officectl", "echo", *words)
 
@@ -162,7 +166,9 @@ async def test_a_fault_in_the_world_is_reported_to_the_host_and_shown_to_nobody_
 
 
 async def test_a_world_that_cannot_start_is_an_error_with_its_last_words(open_room):
-    bad = WorldBundle(modules={"office": "raise KeyError('no such office')"}, entry="office:Office", factors={}, facts={})
+    bad = WorldBundle(
+        modules={"office": "raise KeyError('no such office')"}, entry="office:Office", factors={}, facts={}
+    )
     with pytest.raises(GatewayError, match="no such office"):
         await open_room(world=bad)
 

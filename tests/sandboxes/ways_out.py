@@ -127,4 +127,4 @@ def is_open(way: Callable[[], None]) -> bool:
 
 
 if __name__ == "__main__":
-    print(json.dumps({way.__name__: is_open(way) for way in WAYS}))
+    sys.stdout.write(json.dumps({way.__name__: is_open(way) for way in WAYS}))

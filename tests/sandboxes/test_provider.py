@@ -1,0 +1,93 @@
+"""The provider inside Inspect's own run: set-up, tools, scoring with evidence, clean-up, and the log."""
+
+from pathlib import Path
+
+import pytest
+from inspect_ai import Task, eval_async
+from inspect_ai.agent import react
+from inspect_ai.dataset import Sample
+from inspect_ai.log import EvalLog, read_eval_log
+from inspect_ai.model import ModelOutput, ModelUsage, get_model
+from inspect_ai.scorer import Score, Target, accuracy, scorer
+from inspect_ai.solver import TaskState
+from inspect_ai.tool import bash
+from inspect_ai.util import SandboxEnvironmentSpec, sandbox
+from tests.sandboxes.conftest import office_spec
+
+from sidedoor.sandboxes.capture import capture
+from sidedoor.sandboxes.engine import Engine
+from sidedoor.sandboxes.ownership import LABEL, OWNER_LABEL, owner
+from sidedoor.sandboxes.provider import WorkplaceSandbox
+from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
+
+pytestmark = pytest.mark.docker
+
+
+@scorer(metrics=[accuracy()])
+def called_the_office():
+    async def score(state: TaskState, target: Target) -> Score:
+        evidence = await capture(sandbox().as_type(WorkplaceSandbox).workplace)
+        return Score(value=len(evidence.journal), metadata={"evidence": evidence.model_dump(mode="json")})
+
+    return score
+
+
+@scorer(metrics=[accuracy()])
+def breaks():
+    async def score(state: TaskState, target: Target) -> Score:
+        raise RuntimeError("the scorer broke")
+
+    return score
+
+
+async def run(tmp_path: Path, scoring, commands: list[str]) -> EvalLog:
+    outputs = [ModelOutput.for_tool_call("mockllm/model", "bash", {"command": command}) for command in commands]
+    outputs.append(ModelOutput.for_tool_call("mockllm/model", "submit", {"answer": "done"}))
+    for output in outputs:  # otherwise Inspect counts tokens, and downloads a table for that
+        output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
+    spec = SandboxEnvironmentSpec("sidedoor", office_spec())
+    task = Task([Sample("work", sandbox=spec)], solver=react(tools=[bash(timeout=10)]), scorer=scoring)
+    model = get_model("mockllm/model", custom_outputs=outputs)
+    return (await eval_async(task, model=model, log_dir=str(tmp_path)))[0]
+
+
+async def ours(engine: Engine) -> list[str]:
+    return [c for c, found in (await engine.labelled(f"{LABEL}=1")).items() if found[OWNER_LABEL] == owner()]
+
+
+async def test_an_agent_works_and_its_evidence_is_in_the_log(tmp_path, engine, image):
+    log = await run(tmp_path, called_the_office(), ["cat notes/today.md", "officectl echo hello"])
+    assert log.status == "success", log.error
+    read = read_eval_log(log.location)
+    tools = [message.text for message in read.samples[0].messages if message.role == "tool"]
+    assert tools[:2] == ["call Ada\n", '["hello"]\n']
+    evidence = read.samples[0].scores["called_the_office"].metadata["evidence"]
+    assert evidence["journal"][0]["argv"] == ["officectl", "echo", "hello"]
+    assert [command["argv"][-1] for command in evidence["commands"]] == ["cat notes/today.md", "officectl echo hello"]
+    assert read.samples[0].sandbox.config == office_spec()
+    assert await ours(engine) == []
+
+
+async def test_a_sample_that_breaks_leaves_no_container(tmp_path, engine, image):
+    log = await run(tmp_path, breaks(), ["true"])
+    assert log.status == "error"
+    assert await ours(engine) == []
+
+
+def test_configurations_read_back_from_a_log_are_those_that_were_written():
+    episode = Episode(suite="s", scenario="q", factors={"b": "1", "a": "2"}, seed=3)
+    for config in (episode, office_spec()):
+        assert WorkplaceSandbox.config_deserialize(config.model_dump(mode="json")) == config
+
+
+def test_equal_configurations_hash_alike_whatever_the_order_of_their_factors():
+    one = Episode(suite="s", scenario="q", factors={"a": "1", "b": "2"}, seed=3)
+    two = Episode(suite="s", scenario="q", factors={"b": "2", "a": "1"}, seed=3)
+    assert one == two
+    assert hash(one) == hash(two)
+    assert hash(office_spec()) == hash(WorkplaceSpec.model_validate_json(office_spec().model_dump_json()))
+
+
+async def test_any_other_configuration_is_refused():
+    with pytest.raises(TypeError, match="Episode or a WorkplaceSpec"):
+        await WorkplaceSandbox.sample_init("t", "compose.yaml", {})
