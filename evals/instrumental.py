@@ -1,5 +1,6 @@
 """Suites as Inspect tasks: one sample per cell and epoch."""
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Sequence
 
@@ -30,7 +31,6 @@ def instrumental(
     epochs: int = 1,
     design: str = "suite",
     seed: int = 0,
-    content: str | None = None,  # noqa: ARG001 - see below
 ) -> Task:
     """The instrumental suite.
 
@@ -40,8 +40,6 @@ def instrumental(
         epochs: repetitions of each cell. Epoch k draws its surface facts from seed `seed + k`.
         design: `suite` for the named variants, `full` for the crossing of all factors.
         seed: offset of the epochs' seeds.
-        content: digest of the scenarios' content. Not used: as an argument it makes Inspect tell runs over
-            different content apart when a run is resumed.
 
     Raises:
         SourceError: an unknown scenario, variant, factor, level or design.
@@ -82,10 +80,15 @@ def build_task(suite: str, scenarios: Sequence[Scenario], samples: list[Sample],
         message_limit=max(limit.messages for limit in limits),
         time_limit=max(limit.minutes for limit in limits) * 60,
         fail_on_error=False,
-        version=load_suite(suite).version,
+        version=f"{load_suite(suite).version}+{_content(scenarios)}",
         name=suite,
         metadata={"scenarios": {one.id: {"version": one.spec.version, "sha256": one.digest} for one in scenarios}},
     )
+
+
+def _content(scenarios: Sequence[Scenario]) -> str:
+    """A short digest of the scenarios' content, for the version: Inspect knows tasks by name, version and arguments."""
+    return hashlib.sha256("".join(sorted(one.digest for one in scenarios)).encode()).hexdigest()[:12]
 
 
 def cell_sample(scenario: Scenario, variant: str, factors: dict[str, str], epoch: int, seed: int) -> Sample:

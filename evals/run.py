@@ -3,7 +3,11 @@
 import datetime as dt
 import json
 import platform
+import re
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +32,7 @@ MANIFEST: Final = "run.json"
 SAMPLES: Final = "samples.csv"
 LOGS: Final = "logs"
 PACKAGES = ("sidedoor", "inspect-ai", "docker", "openai", "anthropic", "pydantic")
+SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 API_ATTEMPTS = 6
 API_TIMEOUT_S = 600
 
@@ -110,9 +115,9 @@ def start_run(request: RunRequest, results: Path, command: list[str], console: C
         SourceError: an unknown suite, scenario, variant, factor or level.
     """
     started = dt.datetime.now(dt.UTC)
-    folder = results.resolve() / f"{started:%Y%m%d-%H%M%S}-{request.suite}"
     task = _task(request)
     _check(request)
+    folder = _new_folder(results.resolve(), f"{started:%Y%m%d-%H%M%S}-{request.suite}")
     manifest = RunManifest(
         id=folder.name,
         request=request,
@@ -126,14 +131,26 @@ def start_run(request: RunRequest, results: Path, command: list[str], console: C
         samples_planned=_planned(request, len(task.dataset)),
         started=started.isoformat(timespec="seconds"),
     )
-    try:
-        (folder / LOGS).mkdir(parents=True)
-        _write_manifest(folder, manifest)
-    except OSError as error:
-        raise RunError(
-            f"cannot write results to {folder}: {error.strerror}; choose another folder with --results"
-        ) from None
+    _write_manifest(folder, manifest)
     return _execute(folder, manifest, console)
+
+
+def _new_folder(results: Path, name: str) -> Path:
+    """Make a run's folder; runs that start in the same second get numbers."""
+    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+        folder = results / f"{name}{suffix}"
+        try:
+            (folder / LOGS).mkdir(parents=True)
+        except FileExistsError:
+            if folder.is_dir():
+                continue
+            raise RunError(f"cannot write results to {results}: a file is in the way") from None
+        except OSError as error:
+            raise RunError(
+                f"cannot write results to {folder}: {error.strerror}; choose another with --results"
+            ) from None
+        return folder
+    raise RunError(f"cannot write results to {results}: too many runs were started in this second")
 
 
 def resume_run(folder: Path, console: Console) -> Run:
@@ -191,7 +208,7 @@ def _execute(folder: Path, manifest: RunManifest, console: Console) -> Run:
 def _run(folder: Path, manifest: RunManifest, console: Console) -> Run:
     interrupted, errors = False, []
     try:
-        with RunProgress(console, manifest.samples_planned, _finished(folder)):
+        with _sigterm_as_interrupt(), RunProgress(console, manifest.samples_planned, _finished(folder)):
             errors = _evaluate(folder, manifest)
     except KeyboardInterrupt:
         interrupted = True
@@ -202,6 +219,24 @@ def _run(folder: Path, manifest: RunManifest, console: Console) -> Run:
     _write_manifest(folder, manifest)
     console.print(outcome_table(run.rows, manifest.samples_planned))
     return run.model_copy(update={"manifest": manifest})
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Have SIGTERM end a run as Ctrl-C does: containers removed, logs closed, the manifest written.
+
+    SIGINT gets Python's own handler too, because background jobs of scripts inherit it as ignored.
+    """
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: lambda *_: signal.raise_signal(signal.SIGINT),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
@@ -235,6 +270,11 @@ def _task(request: RunRequest) -> Any:
 
 def _check(request: RunRequest) -> None:
     """Find what cannot work before a folder is made."""
+    secret = next((key for key in request.model_args if SECRET.search(key)), None)
+    if secret:
+        raise RunError(
+            f"-M {secret}: would be written to run.json and the logs; set the provider's environment variable"
+        )
     _models(request)
     try:
         GenerateConfig(**request.generate)
