@@ -27,6 +27,8 @@ T = TypeVar("T")
 MINIMUM_API: Final = (1, 41)
 TIMEOUT_S: Final = 60
 STREAM_BUFFER: Final = 1 << 20
+PAUSE_ATTEMPTS: Final = 20
+PAUSE_INTERVAL_S: Final = 0.2
 
 
 class EngineUnavailableError(RuntimeError):
@@ -97,8 +99,17 @@ class Engine:
         return bool(state["State"]["Running"])
 
     async def pause(self, container: str) -> None:
-        """Freeze all processes of a container."""
-        await self._call(self.client.pause, container)
+        """Freeze all processes of a container.
+
+        On a busy machine with cgroup v1 the kernel may not have stopped every process by the time that the runtime
+        gives up ("unable to freeze"); it is asked again.
+        """
+        for _ in range(PAUSE_ATTEMPTS - 1):
+            try:
+                return await self._call(self.client.pause, container)
+            except EngineUnavailableError:
+                await asyncio.sleep(PAUSE_INTERVAL_S)
+        return await self._call(self.client.pause, container)
 
     async def archive(self, container: str, path: str, consume: Callable[[Iterable[bytes]], T]) -> T:
         """Have a worker thread consume a path of a container as a tar stream."""
