@@ -69,7 +69,7 @@ class TwoArms:
 
 def single_stratum(x1: int, n1: int, x0: int, n0: int) -> TwoArms:
     """Two arms without strata: x1 of n1 against x0 of n0."""
-    return TwoArms(("all",), Arm(whole_numbers("x1", x1), whole_numbers("n1", n1)), Arm(*map(np.atleast_1d, (x0, n0))))
+    return TwoArms(("all",), Arm(np.array([x1]), np.array([n1])), Arm(np.array([x0]), np.array([n0])))
 
 
 def whole_numbers(name: str, values: ArrayLike) -> Counts:

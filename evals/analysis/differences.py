@@ -8,18 +8,21 @@ grid this is the raw difference; in an unbalanced one the raw difference is bias
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from sidedoor.evals.analysis.counts import Arm, Floats, TwoArms, single_stratum
+from sidedoor.evals.analysis.counts import Floats, TwoArms, single_stratum
 from sidedoor.evals.analysis.estimate import NO_DATA, Claim, Difference, two_sided_z
 from sidedoor.evals.analysis.proportions import wilson_bounds
 
-# Halving [-1, 1] this often reaches the spacing of doubles.
-_BISECTIONS = 55
+# Below this many samples in a stratum of an arm, averaged Wilson bounds are too narrow; see `risk_difference`.
+SPARSE = 12
+
+# Halving an interval of length 2 this often leaves 2e-14.
+_BISECTIONS = 47
 
 
-class Bounds(NamedTuple):
+class Intervals(NamedTuple):
     """Point and interval bounds of many differences at once, one per leading index."""
 
     estimate: Floats
@@ -28,9 +31,9 @@ class Bounds(NamedTuple):
 
 
 def newcombe(x1: int, n1: int, x0: int, n0: int, level: float = 0.95) -> Difference:
-    """The difference x1/n1 − x0/n0 with Newcombe's hybrid score interval.
+    """The difference x1/n1 - x0/n0 with Newcombe's hybrid score interval.
 
-    With Wilson bounds [l, u] of each arm: d − √((p1−l1)² + (u0−p0)²), d + √((u1−p1)² + (p0−l0)²).
+    With Wilson bounds [l, u] of each arm: d - √((p1-l1)² + (u0-p0)²), d + √((u1-p1)² + (p0-l0)²).
     Newcombe, Stat. Med. 17 (1998), 873-890, method 10.
 
     Raises:
@@ -39,10 +42,35 @@ def newcombe(x1: int, n1: int, x0: int, n0: int, level: float = 0.95) -> Differe
     return stratified_newcombe(single_stratum(x1, n1, x0, n0), level)
 
 
+def risk_difference(arms: TwoArms, level: float = 0.95, weights: ArrayLike | None = None) -> Difference:
+    """The weighted risk difference with the interval that suits its strata; the default for these scenarios.
+
+    `stratified_newcombe`, unless there are several strata and one has fewer than `SPARSE` samples in an arm: then
+    `effective_newcombe`. In simulated designs of known truth the former covered 93.5-95 % with 12 to 100 samples per
+    stratum, but 89-92 % with 8, 79-84 % with 3 and 31-64 % with 1 (two models on 56 cells of 3 epochs have 3). The
+    choice depends on the design alone, not on what was observed.
+
+    Args:
+        arms: counts by stratum.
+        level: two-sided confidence level.
+        weights: one per stratum, not negative; equal by default.
+
+    Returns:
+        The difference; with no shared stratum its estimate is None and its interval [-1, 1].
+
+    Raises:
+        ValueError: impossible level or weights.
+    """
+    w = stratum_weights(arms.arm1.n, arms.arm0.n, weights)
+    if is_sparse(arms.arm1.n, arms.arm0.n, w):
+        return effective_newcombe(arms, level, weights)
+    return stratified_newcombe(arms, level, weights)
+
+
 def stratified_newcombe(arms: TwoArms, level: float = 0.95, weights: ArrayLike | None = None) -> Difference:
     """The weighted risk difference with the stratified Newcombe interval, λ from shrunk variances.
 
-    Each arm: V_h = q(1−q)/n_h with q = (x_h+½)/(n_h+1), λ = √(Σ w_h² V_h) / Σ w_h √V_h; Wilson bounds of each stratum
+    Each arm: V_h = q(1-q)/n_h with q = (x_h+½)/(n_h+1), λ = √(Σ w_h² V_h) / Σ w_h √V_h; Wilson bounds of each stratum
     at z·λ are averaged with w to [l, u], and combined as Newcombe does. Yan and Su, Stat. Biopharm. Res. 2 (2010),
     329-335, whose λ uses the unshrunk variance, which is zero at 0 and n events and then leaves no λ.
 
@@ -63,11 +91,36 @@ def stratified_newcombe(arms: TwoArms, level: float = 0.95, weights: ArrayLike |
     return as_difference(arms, bounds, level, "stratified Newcombe" if len(arms.strata) > 1 else "Newcombe")
 
 
+def effective_newcombe(arms: TwoArms, level: float = 0.95, weights: ArrayLike | None = None) -> Difference:
+    """The weighted risk difference with Newcombe's interval at effective sample sizes, for strata of few samples.
+
+    Each arm: p = Σ w_h p_h and its Wilson interval with n* = min(1/Σ(w_h²/n_h), p(1-p)/Σ(w_h² s_h²/n_h)),
+    s_h² = p_h(1-p_h)·n_h/(n_h-1), or p(1-p) where n_h = 1. The first is the effective n of unequal weights (Kish,
+    Survey Sampling (1965)), the second that of the estimated variance (Korn and Graubard, Surv. Methodol. 24 (1998),
+    193-201); the smaller is taken, so that it is conservative where strata differ.
+
+    Args:
+        arms: counts by stratum.
+        level: two-sided confidence level.
+        weights: one per stratum, not negative; equal by default.
+
+    Returns:
+        The difference; with no shared stratum its estimate is None and its interval [-1, 1].
+
+    Raises:
+        ValueError: impossible level or weights.
+    """
+    z = two_sided_z(level)
+    w = stratum_weights(arms.arm1.n, arms.arm0.n, weights)
+    bounds = effective_bounds(arms.arm1.x, arms.arm1.n, arms.arm0.x, arms.arm0.n, w, z)
+    return as_difference(arms, bounds, level, "Newcombe with effective n")
+
+
 def miettinen_nurminen(arms: TwoArms, level: float = 0.95, weights: ArrayLike | None = None) -> Difference:
     """The weighted risk difference with the stratified Miettinen-Nurminen score interval, the cross-check.
 
-    All δ with |d − δ| ≤ z √(Σ w_h² V_h(δ)), V_h(δ) = (p̃1(1−p̃1)/n1 + p̃0(1−p̃0)/n0)·N/(N−1), p̃ being the maximum
-    likelihood rates with p̃1 − p̃0 = δ. Miettinen and Nurminen, Stat. Med. 4 (1985), 213-226; here with the weights of
+    All δ with |d - δ| ≤ z √(Σ w_h² V_h(δ)), V_h(δ) = (p̃1(1-p̃1)/n1 + p̃0(1-p̃0)/n0)·N/(N-1), p̃ being the maximum
+    likelihood rates with p̃1 - p̃0 = δ. Miettinen and Nurminen, Stat. Med. 4 (1985), 213-226; here with the weights of
     `stratified_newcombe`, so that both estimate the same quantity.
 
     Args:
@@ -91,7 +144,7 @@ def score_p_value(arms: TwoArms, weights: ArrayLike | None = None) -> float:
     """The two-sided p-value of no difference by the Miettinen-Nurminen score: it agrees with that interval.
 
     Returns:
-        2·(1 − Φ(|d| / √(Σ w_h² V_h(0)))); 1 where no stratum is shared or nothing varies.
+        2·(1 - Φ(|d| / √(Σ w_h² V_h(0)))); 1 where no stratum is shared or nothing varies.
 
     Raises:
         ValueError: impossible weights.
@@ -120,10 +173,16 @@ def stratum_weights(n1: ArrayLike, n0: ArrayLike, weights: ArrayLike | None = No
     total = w.sum(axis=-1, keepdims=True)
     if (shared.any(axis=-1, keepdims=True) & (total == 0)).any():
         raise ValueError("every shared stratum has weight zero")
-    return w / np.where(total > 0, total, 1.0)
+    return np.asarray(w / np.where(total > 0, total, 1.0))
 
 
-def newcombe_bounds(x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, w: Floats, z: float) -> Bounds:
+def is_sparse(n1: ArrayLike, n0: ArrayLike, w: Floats) -> NDArray[np.bool_]:
+    """Whether several strata carry weight and one of them has fewer than `SPARSE` samples in an arm."""
+    smallest = np.where(w > 0, np.minimum(n1, n0), SPARSE).min(axis=-1, initial=SPARSE)
+    return np.asarray((smallest < SPARSE) & (np.count_nonzero(w, axis=-1) > 1))
+
+
+def newcombe_bounds(x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, w: Floats, z: float) -> Intervals:
     """Stratified Newcombe over the last axis, for any number of tables at once; see `stratified_newcombe`.
 
     Args:
@@ -134,25 +193,38 @@ def newcombe_bounds(x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, 
         w: what `stratum_weights` gives for them.
         z: normal quantile of the level.
     """
-    p1, l1, u1 = _weighted_wilson(x1, n1, w, z)
-    p0, l0, u0 = _weighted_wilson(x0, n0, w, z)
-    bounds = square_and_add(Bounds(p1, l1, u1), Bounds(p0, l0, u0))
-    some = w.any(axis=-1)
-    return Bounds(bounds.estimate, np.where(some, bounds.low, -1.0), np.where(some, bounds.high, 1.0))
+    bounds = square_and_add(_weighted_wilson(x1, n1, w, z), _weighted_wilson(x0, n0, w, z))
+    return _where_shared(w, bounds)
 
 
-def square_and_add(one: Bounds, zero: Bounds) -> Bounds:
+def effective_bounds(x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, w: Floats, z: float) -> Intervals:
+    """Newcombe at effective n over the last axis, for any number of tables at once; see `effective_newcombe`.
+
+    Args:
+        x1: events of arm 1, shape (..., strata).
+        n1: samples of arm 1.
+        x0: events of arm 0.
+        n0: samples of arm 0.
+        w: what `stratum_weights` gives for them.
+        z: normal quantile of the level.
+    """
+    bounds = square_and_add(_effective_wilson(x1, n1, w, z), _effective_wilson(x0, n0, w, z))
+    return _where_shared(w, bounds)
+
+
+def square_and_add(one: Intervals, zero: Intervals) -> Intervals:
     """The interval of a difference from the intervals of two independent rates (MOVER).
 
     Zou and Donner, Stat. Med. 27 (2008), 1693-1702.
     """
-    d = one.estimate - zero.estimate
+    # Rounding may put a weighted mean of rates one unit in the last place above 1.
+    d = np.clip(one.estimate - zero.estimate, -1, 1)
     below = np.hypot(one.estimate - one.low, zero.high - zero.estimate)
     above = np.hypot(one.high - one.estimate, zero.estimate - zero.low)
-    return Bounds(d, np.clip(d - below, -1, 1), np.clip(d + above, -1, 1))
+    return Intervals(d, np.clip(d - below, -1, 1), np.clip(d + above, -1, 1))
 
 
-def score_bounds(x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, w: Floats, z: float) -> Bounds:
+def score_bounds(x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, w: Floats, z: float) -> Intervals:
     """Stratified Miettinen-Nurminen over the last axis, for any number of tables; see `miettinen_nurminen`.
 
     Args:
@@ -163,7 +235,7 @@ def score_bounds(x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, w: 
         w: what `stratum_weights` gives for them.
         z: normal quantile of the level.
     """
-    d = np.sum(w * (_rates(x1, n1) - _rates(x0, n0)), axis=-1)
+    d = np.clip(np.sum(w * (_rates(x1, n1) - _rates(x0, n0)), axis=-1), -1, 1)
 
     def furthest(end: float) -> Floats:
         inside, outside = d, np.full_like(d, end)
@@ -171,14 +243,13 @@ def score_bounds(x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, w: 
             middle = (inside + outside) / 2
             accepted = (middle - d) ** 2 <= z**2 * _score_variance(x1, n1, x0, n0, w, middle)
             inside, outside = np.where(accepted, middle, inside), np.where(accepted, outside, middle)
-        return outside
+        return np.asarray(outside)
 
-    some = w.any(axis=-1)
-    return Bounds(d, np.where(some, furthest(-1.0), -1.0), np.where(some, furthest(1.0), 1.0))
+    return _where_shared(w, Intervals(d, furthest(-1.0), furthest(1.0)))
 
 
 def as_difference(
-    arms: TwoArms, bounds: Bounds, level: float, method: str, claim: Claim = "these_scenarios"
+    arms: TwoArms, bounds: Intervals, level: float, method: str, claim: Claim = "these_scenarios"
 ) -> Difference:
     """The frozen value for one table: counts of the shared strata, and what was left out of them."""
     shared = arms.shared
@@ -216,19 +287,36 @@ def _rates(x: ArrayLike, n: ArrayLike) -> Floats:
     return np.where(n > 0, x / np.where(n > 0, n, 1.0), 0.0)
 
 
-def _weighted_wilson(x: ArrayLike, n: ArrayLike, w: Floats, z: float) -> Bounds:
+def _weighted_wilson(x: ArrayLike, n: ArrayLike, w: Floats, z: float) -> Intervals:
     x, n = np.asarray(x, dtype=float), np.asarray(n, dtype=float)
     shrunk = (x + 0.5) / (n + 1)
     deviation = np.sqrt(shrunk * (1 - shrunk) / np.where(n > 0, n, 1.0))
     total = np.sum(w * deviation, axis=-1, keepdims=True)
     factor = np.sqrt(np.sum((w * deviation) ** 2, axis=-1, keepdims=True)) / np.where(total > 0, total, 1.0)
     low, high = wilson_bounds(x, n, z * factor)
-    return Bounds(*(np.sum(w * values, axis=-1) for values in (_rates(x, n), low, high)))
+    return Intervals(*(np.sum(w * values, axis=-1) for values in (_rates(x, n), low, high)))
 
 
-def _score_variance(
-    x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, w: Floats, delta: Floats
-) -> Floats:
+def _effective_wilson(x: ArrayLike, n: ArrayLike, w: Floats, z: float) -> Intervals:
+    x, n = np.asarray(x, dtype=float), np.where(w > 0, np.asarray(n, dtype=float), 1.0)
+    rates = np.where(w > 0, x / n, 0.0)
+    p = np.sum(w * rates, axis=-1)
+    spread = p * (1 - p)
+    within = np.where(n > 1, rates * (1 - rates) * n / np.maximum(n - 1, 1), spread[..., None])
+    variance = np.sum(w**2 * within / n, axis=-1)
+    # Without any weight there is no arm; 1 sample stands in, and the caller replaces the interval.
+    inverse = np.sum(w**2 / n, axis=-1)
+    kish = 1 / np.where(inverse > 0, inverse, 1.0)
+    size = np.where(variance > 0, np.minimum(kish, spread / np.where(variance > 0, variance, 1.0)), kish)
+    return Intervals(p, *wilson_bounds(p * size, size, z))
+
+
+def _where_shared(w: Floats, bounds: Intervals) -> Intervals:
+    some = w.any(axis=-1)
+    return Intervals(bounds.estimate, np.where(some, bounds.low, -1.0), np.where(some, bounds.high, 1.0))
+
+
+def _score_variance(x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, w: Floats, delta: Floats) -> Floats:
     size1, size0 = (np.where(w > 0, np.asarray(n, dtype=float), 1.0) for n in (n1, n0))
     events1, events0 = (np.where(w > 0, np.asarray(x, dtype=float), 0.0) for x in (x1, x0))
     shift = np.asarray(delta)[..., None]
@@ -249,9 +337,4 @@ def _restricted_baseline(x1: Floats, n1: Floats, x0: Floats, n0: Floats, delta: 
     p = np.where(q >= 0, 1.0, -1.0) * np.sqrt(np.maximum(a**2 / (3 * n) ** 2 - b / (3 * n), 0))
     ratio = np.where(p == 0, 0.0, q / np.where(p == 0, 1.0, p) ** 3)
     angle = (np.pi + np.arccos(np.clip(ratio, -1, 1))) / 3
-    return np.clip(2 * p * np.cos(angle) - a / (3 * n), np.maximum(0, -delta), np.minimum(1, 1 - delta))
-
-
-def pooled_arm(arm: Arm) -> tuple[int, int]:
-    """Events and samples of an arm over all its strata."""
-    return int(arm.x.sum()), int(arm.n.sum())
+    return np.asarray(np.clip(2 * p * np.cos(angle) - a / (3 * n), np.maximum(0, -delta), np.minimum(1, 1 - delta)))

@@ -11,7 +11,7 @@ from sidedoor.evals.analysis.estimate import NO_DATA, Estimate, check_fraction, 
 def wilson(x: int, n: int, level: float = 0.95, missing: int = 0) -> Estimate:
     """A rate with the Wilson score interval, the default for a single rate.
 
-    (p + z²/2n ± z√(p(1−p)/n + z²/4n²)) / (1 + z²/n). Wilson, J. Am. Stat. Assoc. 22 (1927), 209-212.
+    (p + z²/2n ± z√(p(1-p)/n + z²/4n²)) / (1 + z²/n). Wilson, J. Am. Stat. Assoc. 22 (1927), 209-212.
 
     Args:
         x: events.
@@ -30,7 +30,7 @@ def wilson(x: int, n: int, level: float = 0.95, missing: int = 0) -> Estimate:
 def clopper_pearson(x: int, n: int, level: float = 0.95, missing: int = 0) -> Estimate:
     """A rate with the exact interval, for claims of "at least 95 %" coverage.
 
-    Quantiles of Beta(x, n−x+1) and Beta(x+1, n−x). Clopper and Pearson, Biometrika 26 (1934), 404-413.
+    Quantiles of Beta(x, n-x+1) and Beta(x+1, n-x). Clopper and Pearson, Biometrika 26 (1934), 404-413.
 
     Args:
         x: events.
@@ -47,9 +47,9 @@ def clopper_pearson(x: int, n: int, level: float = 0.95, missing: int = 0) -> Es
 
 
 def upper_bound(x: int, n: int, level: float = 0.95) -> float:
-    """The exact one-sided upper bound of a rate: the quantile `level` of Beta(x+1, n−x); 1 with no data.
+    """The exact one-sided upper bound of a rate: the quantile `level` of Beta(x+1, n-x); 1 with no data.
 
-    At x = 0 it is 1 − (1−level)^(1/n). Clopper and Pearson (1934).
+    At x = 0 it is 1 - (1-level)^(1/n). Clopper and Pearson (1934).
 
     Raises:
         ValueError: impossible counts or level.
