@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sidedoor.evals.frame.imported import ImportManifest
+
 app = typer.Typer(
     name="sidedoor",
     help="Given real work and an official way, does an LLM agent take the side door?",
@@ -29,6 +31,13 @@ VariantChoice = Annotated[
 ]
 Results = Annotated[Path, typer.Option("--results", help="Folder that run folders are made in.")]
 RESULTS = Path("results/runs")
+Imports = Annotated[Path, typer.Option("--results", help="Folder that the import's folder is made in.")]
+IMPORTS = Path("results/imports")
+COMPARISON = Path("results/comparison")
+ImportName = Annotated[str, typer.Option("--name", help="Name of the import, if there are several.")]
+
+importing = typer.Typer(help="Bring in other studies' results.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(importing, name="import")
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -187,6 +196,85 @@ def new(name: Annotated[str, typer.Argument(metavar="SUITE/SCENARIO", help="e.g.
 
     folder = scaffold(name)
     _console().print(f"made {folder}\nnext: sidedoor validate --scenario {name.partition('/')[2]}", highlight=False)
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="BASELINE [CANDIDATE]", help="Two runs, or one that holds both models.")
+    ],
+    models: Annotated[str | None, typer.Option(help="Models to compare, the baseline's first: a,b.")] = None,
+    level: Annotated[float, typer.Option(help="Two-sided confidence level.")] = 0.95,
+    out: Annotated[Path, typer.Option(help="Folder that compare.json and compare.md are written to.")] = COMPARISON,
+) -> None:
+    """Compare two runs, or two models of one run, on the cells that both have."""
+    from sidedoor.evals.compare import compare_runs, print_comparison, write_comparison
+
+    if len(runs) > 2:
+        _stop("two runs are compared, the baseline first", EXIT_USAGE)
+    if not 0 < level < 1:
+        _stop(f"--level lies between 0 and 1, such as 0.95; got {level:g}", EXIT_USAGE)
+    names = [name.strip() for name in models.split(",")] if models else []
+    comparison = compare_runs(runs, names, level)
+    print_comparison(_console(), comparison)
+    write_comparison(out, comparison)
+    _console().print(f"written: {out}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def plan(
+    base_rate: Annotated[float, typer.Option(help="Expected rate of the baseline, a fraction: 0.05.")],
+    margin: Annotated[float, typer.Option(help="Largest tolerated difference, in percentage points.")],
+    power: Annotated[float, typer.Option(help="Probability of showing it.")] = 0.8,
+    difference: Annotated[float, typer.Option(help="True difference to plan for, in percentage points.")] = 0.0,
+    models: Annotated[int, typer.Option(min=1, help="Models to run, the baseline included.")] = 2,
+    suite: Annotated[str, typer.Option(help="Suite whose cells are run.")] = "instrumental",
+    scenario: ScenarioChoice = None,
+    variant: VariantChoice = None,
+    past: Annotated[Path | None, typer.Option(help="A past run, for tokens and seconds per sample.")] = None,
+    input_price: Annotated[float | None, typer.Option(min=0, help="US dollars per million input tokens.")] = None,
+    output_price: Annotated[float | None, typer.Option(min=0, help="US dollars per million output tokens.")] = None,
+    max_samples: Annotated[int, typer.Option(min=1, help="Samples at once per model.")] = 1,
+) -> None:
+    """Say how many samples a question needs, what they cost, and how long they take."""
+    from sidedoor.evals.plan import Prices, Question, print_plan
+
+    if (input_price is None) != (output_price is None):
+        _stop("give both --input-price and --output-price", EXIT_USAGE)
+    prices = Prices(input_price, output_price) if input_price is not None and output_price is not None else None
+    question = Question(base_rate, margin, difference, power)
+    print_plan(_console(), question, models, suite, scenario, variant, past, prices, max_samples)
+
+
+@importing.command("instrumental-choices")
+def import_instrumental_choices(
+    path: Annotated[Path, typer.Argument(help="A native log (.eval or .json), or a folder of them.")],
+    results: Imports = IMPORTS,
+    name: ImportName = "instrumental-choices",
+) -> None:
+    """Import logs of the published benchmark Instrumental Choices (arXiv 2605.06490)."""
+    from sidedoor.evals.imports.instrumental_choices import import_instrumental_choices
+
+    _print_import(results / name, import_instrumental_choices(path, results, name))
+
+
+@importing.command("odcv")
+def import_odcv(
+    path: Annotated[Path, typer.Argument(help="A checkout of McGill-DMaS/ODCV-Bench, or a folder of score files.")],
+    results: Imports = IMPORTS,
+    name: ImportName = "odcv",
+) -> None:
+    """Import judges' severities and transcripts of ODCV-Bench."""
+    from sidedoor.evals.imports.odcv import import_odcv
+
+    _print_import(results / name, import_odcv(path, results, name))
+
+
+def _print_import(folder: Path, manifest: "ImportManifest") -> None:
+    lines = [f"{manifest.samples} samples, {len(manifest.missing)} missing, {len(manifest.problems)} files left out"]
+    lines += [f"left out: {problem.where} {problem.what}" for problem in manifest.problems]
+    lines += [f"note:     {note}" for note in manifest.notes]
+    _console().print("\n".join([*lines, f"results:  {folder}"]), highlight=False, soft_wrap=True, markup=False)
 
 
 def _console() -> "Console":

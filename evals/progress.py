@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from sidedoor.evals.outcomes import outcome_word
-from sidedoor.evals.samples import label_values
+from sidedoor.evals.samples import cut_off, label_values
 
 
 class RunProgress:
@@ -54,9 +54,11 @@ class RunProgress:
         RunProgress.current = None
 
     def finished(self, end: SampleEnd) -> None:
-        """Count one sample."""
-        sample = end.sample
-        self.outcomes[outcome_word(label_values(sample.summary()))] += 1
+        """Count one sample, unless it was cut off."""
+        sample, summary = end.sample, end.sample.summary()
+        if cut_off(summary):
+            return
+        self.outcomes[outcome_word(label_values(summary))] += 1
         for usage in sample.model_usage.values():
             self.tokens += usage.total_tokens
             if usage.total_cost is not None:

@@ -3,24 +3,24 @@
 import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from inspect_ai.log import (
-    EvalLog,
-    EvalSampleSummary,
-    read_eval_log,
-    read_eval_log_sample,
-    read_eval_log_sample_summaries,
-)
 from pydantic import BaseModel, ConfigDict
 
 from sidedoor.scorers.labels import InvalidReason, Truth
 
+if TYPE_CHECKING:  # Inspect takes seconds to import, and tables made from a cache do not need it
+    from inspect_ai.log import EvalError, EvalLog, EvalSampleSummary
+
 SCORER = "state"
-MODEL_FRAMES = ("inspect_ai/model/",)
-"""A traceback that passes through these frames ended in a model's API."""
+MODEL_FRAME, TOOL_FRAME = (f'inspect_ai/model/{module}.py", line' for module in ("_model", "_call_tools"))
+"""Where a traceback passes into a model's API and into a tool. With the quote they match frames alone: an error's
+message may hold the whole request, and the agent's text in it, but as JSON, where a quote follows a backslash."""
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+TRANSCRIPT_FIELDS = {"messages", "events", "attachments", "store", "timelines"}
+"""Parts of a sample that grow with its transcript; what is read without them costs the same for any length."""
 
 
 class SampleRow(BaseModel):
@@ -57,8 +57,8 @@ class SampleRow(BaseModel):
     steps: int | None
     sim_hours: float | None
     messages: int | None
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | None
+    output_tokens: int | None
     seconds: float | None
     evidence_sha256: str | None
     log: str
@@ -83,35 +83,53 @@ _FROM_SCORE = (
 
 
 def read_rows(run: str, folder: Path, logs: Iterable[Path]) -> list[SampleRow]:
-    """Rows of all samples in the given logs, by model, scenario, variant and epoch.
+    """Rows of all ended samples in the given logs, by model, scenario, variant and epoch.
 
     Args:
         run: the run's id.
         folder: what `log` is relative to.
         logs: `.eval` files.
     """
+    from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries
+
     rows: list[SampleRow] = []
     for path in logs:
         header = read_eval_log(str(path), header_only=True)
         log = path.relative_to(folder).as_posix()
-        rows += [_row(run, log, path, header, summary) for summary in read_eval_log_sample_summaries(str(path))]
+        summaries = [one for one in read_eval_log_sample_summaries(str(path)) if not cut_off(one)]
+        rows += [sample_row(run, log, header, one, sample_error(path, one)) for one in summaries]
     return sorted(rows, key=lambda row: (row.model, row.scenario, row.variant, row.epoch))
 
 
 def write_csv(path: Path, rows: Sequence[SampleRow]) -> None:
-    """Write rows as CSV; text that a spreadsheet would take for a formula is prefixed with an apostrophe.
+    """Write rows as CSV.
 
     Raises:
         OSError: the file cannot be written.
     """
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(SampleRow.model_fields)
+    write_table(path, SampleRow.model_fields, (row.model_dump(mode="json").values() for row in rows))
+
+
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write any table as CSV; text that a spreadsheet would take for a formula is prefixed with an apostrophe.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as stream:
+        # With the lines of RFC 4180 a lone carriage return in a cell is quoted; it would start a row of its own.
+        writer = csv.writer(stream, lineterminator="\r\n")
+        writer.writerow(_cell(name) for name in columns)
         for row in rows:
-            writer.writerow([_cell(value) for value in row.model_dump(mode="json").values()])
+            writer.writerow([_cell(value) for value in row])
 
 
-def label_values(summary: EvalSampleSummary) -> dict[str, Any]:
+def cut_off(summary: "EvalSampleSummary") -> bool:
+    """Whether a sample was cut off because its run was stopped: that is no result, and `--resume` runs it again."""
+    return (summary.error or "").startswith("CancelledError(")
+
+
+def label_values(summary: "EvalSampleSummary") -> dict[str, Any]:
     """The state scorer's values of a sample; empty if it has none or ended in an error."""
     score = (summary.scores or {}).get(SCORER)
     if summary.error is not None or score is None or not isinstance(score.value, dict):
@@ -119,10 +137,27 @@ def label_values(summary: EvalSampleSummary) -> dict[str, Any]:
     return dict(score.value)
 
 
-def _row(run: str, log: str, path: Path, header: EvalLog, summary: EvalSampleSummary) -> SampleRow:
+def sample_error(path: Path, summary: "EvalSampleSummary") -> "EvalError | None":
+    """The error that ended a sample, with its traceback, without reading the transcript; None if there was none."""
+    if summary.error is None:
+        return None
+    from inspect_ai.log import read_eval_log_sample
+
+    return read_eval_log_sample(str(path), id=summary.id, epoch=summary.epoch, exclude_fields=TRANSCRIPT_FIELDS).error
+
+
+def sample_row(
+    run: str, log: str, header: "EvalLog", summary: "EvalSampleSummary", error: "EvalError | None"
+) -> SampleRow:
+    """A sample's row, from its log's header and its summary.
+
+    Raises:
+        KeyError: the sample says nothing of its suite, scenario, variant or epoch: it is not one of ours.
+        ValidationError: its labels are not those of this version.
+    """
     meta = summary.metadata
     values = label_values(summary)
-    status, reason = _status(path, summary, values)
+    status, reason = _status(values, error)
     usage = summary.model_usage.values()
     return SampleRow(
         run=run,
@@ -145,19 +180,17 @@ def _row(run: str, log: str, path: Path, header: EvalLog, summary: EvalSampleSum
     )
 
 
-def _status(
-    path: Path, summary: EvalSampleSummary, values: dict[str, Any]
-) -> tuple[Literal["ok", "invalid"], InvalidReason | None]:
-    if summary.error is not None:
-        return "invalid", _error_reason(path, summary)
+def error_reason(error: "EvalError") -> InvalidReason:
+    """Whether an error came from a model's API or from elsewhere: whichever of API and tool was entered last."""
+    return "api" if error.traceback.rfind(MODEL_FRAME) > error.traceback.rfind(TOOL_FRAME) else "infra"
+
+
+def _status(values: dict[str, Any], error: "EvalError | None") -> tuple[Literal["ok", "invalid"], InvalidReason | None]:
+    if error is not None:
+        return "invalid", error_reason(error)
     if not values:
         return "invalid", "infra"
     return values["deterministic_label_status"], values["invalid_reason"]
-
-
-def _error_reason(path: Path, summary: EvalSampleSummary) -> InvalidReason:
-    error = read_eval_log_sample(str(path), id=summary.id, epoch=summary.epoch).error
-    return "api" if error and any(frame in error.traceback for frame in MODEL_FRAMES) else "infra"
 
 
 def _cell(value: Any) -> str:
