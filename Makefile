@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check lock engine clean
+.PHONY: run test check lock engine browser clean
 
 run: $(INSTALLED) engine
 	$(BIN)/sidedoor run instrumental --model reference/official --model reference/shortcut --model reference/mixture
 
-test: $(INSTALLED) engine check
-	$(BIN)/python -m pytest
+# Container tests run one after another, because some of them clean up the whole engine; the others side by side.
+test: $(INSTALLED) engine browser check
+	$(BIN)/python -m pytest -m "not docker" --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m docker
 
 # Style, types and layers: seconds, no container.
 check: $(INSTALLED)
@@ -20,7 +22,10 @@ check: $(INSTALLED)
 	cd .typing && ../$(BIN)/lint-imports --config ../pyproject.toml
 
 engine:
-	@sandboxes/setup.sh
+	@sandboxes/setup.sh engine
+
+browser:
+	@sandboxes/setup.sh browser
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: Python 3.11 or newer is needed; set PYTHON=" >&2; exit 1; }

@@ -1,5 +1,6 @@
 """The command line. Heavy modules are imported inside the commands, so that `sidedoor --help` answers at once."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -171,6 +172,19 @@ def rescore(
 
 
 @app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, imports, logs, or folders of them.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; RUN/report for one RUN, else report.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the excerpts without a shortcut, and of simulated nulls.")] = 0,
+) -> None:
+    """Write report.html, and its figures as Markdown, CSV, Parquet, JSON and LaTeX."""
+    from sidedoor.evals.report.report import default_folder, make_report
+
+    command = shlex.join(["sidedoor", *sys.argv[1:]])
+    make_report(runs, out or default_folder(runs), _console(), command=command, seed=seed)
+
+
+@app.command()
 def doctor() -> None:
     """Say what works here, what does not, and what to do about it."""
     from sidedoor.evals.doctor import examine
@@ -215,10 +229,12 @@ def compare(
     if not 0 < level < 1:
         _stop(f"--level lies between 0 and 1, such as 0.95; got {level:g}", EXIT_USAGE)
     names = [name.strip() for name in models.split(",")] if models else []
-    comparison = compare_runs(runs, names, level)
-    print_comparison(_console(), comparison)
+    console = _console()
+    with console.status("reading logs"):
+        comparison = compare_runs(runs, names, level)
+    print_comparison(console, comparison)
     write_comparison(out, comparison)
-    _console().print(f"written: {out}", highlight=False, soft_wrap=True)
+    console.print(f"written: {out}", highlight=False, soft_wrap=True)
 
 
 @app.command()

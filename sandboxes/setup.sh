@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes sure that a Docker engine answers. Where none does and this is root on a Debian-like system, installs the
-# distribution's engine and starts it, saying so; elsewhere says what to install and stops.
+# setup.sh engine: makes sure that a Docker engine answers. Where none does and this is root on a Debian-like system,
+#     installs the distribution's engine and starts it, saying so; elsewhere says what to install and stops.
+# setup.sh browser: the same for Chromium, in which the tests open the report.
 set -eu
 
 LOG=/var/log/dockerd.log
@@ -33,10 +34,19 @@ start() {
     stop "the Docker engine did not start; its log is $LOG"
 }
 
-if ! answers; then
-    [ -z "${DOCKER_HOST:-}" ] || stop "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST"
-    command -v dockerd >/dev/null || install "a Docker engine" docker.io
-    answers || start
-fi
-# Where no registry can be reached, the image is bootstrapped from the distribution's packages.
-command -v mmdebstrap >/dev/null || command -v debootstrap >/dev/null || [ "$(id -u)" -ne 0 ] || install mmdebstrap mmdebstrap
+engine() {
+    if ! answers; then
+        [ -z "${DOCKER_HOST:-}" ] || stop "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST"
+        command -v dockerd >/dev/null || install "a Docker engine" docker.io
+        answers || start
+    fi
+    # Where no registry can be reached, the image is bootstrapped from the distribution's packages.
+    command -v mmdebstrap >/dev/null || command -v debootstrap >/dev/null || [ "$(id -u)" -ne 0 ] || install mmdebstrap mmdebstrap
+}
+
+browser() { command -v chromium >/dev/null || install Chromium chromium; }
+
+case "${1:-}" in
+    engine | browser) "$1" ;;
+    *) stop "usage: setup.sh engine|browser" ;;
+esac

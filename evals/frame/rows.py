@@ -1,8 +1,7 @@
 """The row of the frame: one sample, where it came from, and its labels before and after a person's review."""
 
-import types
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, TypeAlias, Union, get_args, get_origin
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import pandas as pd
 from pydantic import Field
@@ -10,7 +9,7 @@ from pydantic import Field
 from sidedoor.evals.samples import SampleRow
 from sidedoor.scorers.labels import BINARY_LABELS, Truth
 
-SourceKind: TypeAlias = Literal["run", "log", "import"]
+SourceKind: TypeAlias = Literal["run", "import", "log"]
 
 LABELS: Final = (*BINARY_LABELS, "stage")
 """Labels that a person may correct; each has a column `<label>` (raw) and `adj_<label>` (after adjudication)."""
@@ -60,11 +59,13 @@ def unadjudicated(labels: Mapping[str, Any]) -> dict[str, Any]:
 
 COLUMNS: Final = tuple(name for name in FrameRow.model_fields if name not in ("factors", "scores"))
 
+_DTYPES: Final[dict[type, str]] = {bool: "boolean", int: "Int64", float: "Float64", str: "string"}
 _CATEGORIES: Final = frozenset(
-    ("run", "model", "suite", "scenario", "variant", "status", "invalid_reason", "stage", "adj_stage", "source")
-    + ("source_kind", "version", "limit", "error_type", "adjudicated_by")
+    (
+        *("run", "model", "suite", "scenario", "variant", "status", "invalid_reason", "stage", "adj_stage"),
+        *("source", "source_kind", "version", "limit", "error_type", "adjudicated_by"),
+    )
 )
-_DTYPES: Final = {bool: "boolean", int: "Int64", float: "Float64", str: "string"}
 
 
 def to_frame(rows: Iterable[FrameRow]) -> pd.DataFrame:
@@ -74,18 +75,20 @@ def to_frame(rows: Iterable[FrameRow]) -> pd.DataFrame:
     does not have is missing there.
     """
     rows = list(rows)
-    columns = {name: pd.array([getattr(row, name) for row in rows], dtype=_dtype(name)) for name in COLUMNS}
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
+    dtypes = {name: _dtype(name) for name in COLUMNS}
     for factor in sorted({name for row in rows for name in row.factors}):
-        columns[f"{FACTOR}{factor}"] = pd.array([row.factors.get(factor) for row in rows], dtype="category")
+        columns[f"{FACTOR}{factor}"] = [row.factors.get(factor) for row in rows]
+        dtypes[f"{FACTOR}{factor}"] = "category"
     for score in sorted({name for row in rows for name in row.scores}):
-        columns[f"{SCORE}{score}"] = pd.array([row.scores.get(score) for row in rows], dtype="Float64")
-    return pd.DataFrame(columns)
+        columns[f"{SCORE}{score}"] = [row.scores.get(score) for row in rows]
+        dtypes[f"{SCORE}{score}"] = "Float64"
+    return pd.DataFrame(columns, dtype=object).astype(dtypes)
 
 
 def _dtype(name: str) -> str:
     if name in _CATEGORIES:
         return "category"
     annotation = FrameRow.model_fields[name].annotation
-    if get_origin(annotation) in (Union, types.UnionType):
-        annotation = next(part for part in get_args(annotation) if part is not type(None))
-    return _DTYPES[annotation]
+    types = get_args(annotation) or (annotation,)
+    return next(dtype for kind, dtype in _DTYPES.items() if kind in types)

@@ -1,0 +1,43 @@
+"""What a frame leaves out, by name: nothing is dropped without a word."""
+
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+ProblemKind: TypeAlias = Literal[
+    "broken_log",
+    "unfinished_log",
+    "foreign_log",
+    "superseded_log",
+    "duplicate_log",
+    "duplicate_sample",
+    "mixed_content",
+    "missing_samples",
+]
+
+
+class Problem(BaseModel):
+    """Something that was kept out of the frame, or that should have been there and is not.
+
+    `what` is one sentence; `count` is how many samples it concerns (1 for a log whose samples cannot be counted).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ProblemKind
+    what: str
+    count: int
+    where: str
+
+
+class MissingSample(BaseModel):
+    """A sample that was planned and that no finished log holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    model: str
+    suite: str
+    scenario: str
+    variant: str
+    epoch: int
