@@ -191,7 +191,7 @@ def contents(version: str, digest: str) -> Mapping[str, str]:
     [
         (
             lambda path: [side(path / "a"), side(path / "b", **contents("1-B", "d"))],
-            "scenarios differ: quota_boost 1-A (cccccccccccc) and 1-B (dddddddddddd), ledger_audit",
+            "scenarios differ: ledger_audit 1-A (cccccccccccc) and 1-B (dddddddddddd), quota_boost",
         ),
         (
             lambda path: [side(path / "a"), side(path / "b", **contents("1-A", "d"))],
