@@ -1,0 +1,100 @@
+"""What variants do: the standardised effect of each factor, from any design."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from sidedoor.evals.analysis.counts import Arm, TwoArms
+from sidedoor.evals.analysis.differences import risk_difference
+from sidedoor.evals.analysis.new_scenarios import difference_in_new_scenarios
+from sidedoor.evals.report.cube import Cube, Samples
+from sidedoor.evals.report.data import Effect
+from sidedoor.tasks.catalogue import load_suite, suite_ids
+
+
+class Change(NamedTuple):
+    """One factor changed from its baseline level, in pairs of variants that differ in nothing else."""
+
+    factor: str
+    baseline: str
+    changed: str
+    variants: tuple[tuple[str, str], ...]
+
+
+def changes(samples: Samples) -> list[Change]:
+    """All changes of one factor that the design has, other factors equal.
+
+    A factor's baseline is the level that most variants have. In the suite's eight variants the changes are its seven
+    contrasts; in a full crossing each change pools all pairs of variants that differ in that factor alone.
+    """
+    found = []
+    for factor in sorted({factor for levels in samples.factors.values() for factor in levels}):
+        having = {variant: levels for variant, levels in samples.factors.items() if factor in levels}
+        counts: dict[str, int] = {}
+        for levels in having.values():
+            counts[levels[factor]] = counts.get(levels[factor], 0) + 1
+        baseline = max(counts, key=counts.__getitem__)
+        for changed in counts:
+            pairs = tuple(_pairs(having, factor, baseline, changed))
+            if changed != baseline and pairs:
+                found.append(Change(factor, baseline, changed, pairs))
+    return sorted(found, key=lambda change: change.variants)
+
+
+def effects(samples: Samples, cube: Cube, measure: str, level: float) -> Iterator[Effect]:
+    """The effect of every change on a measure: pooled over models first, then of each model."""
+    excluded = exclusions(samples)
+    for change in changes(samples):
+        out = tuple(scenario for scenario in cube.scenarios if (scenario, change.factor) in excluded)
+        scenarios = [scenario for scenario in cube.scenarios if scenario not in out]
+        for model in (None, *cube.models) if len(cube.models) > 1 else (None,):
+            part = cube.of(scenario=scenarios, model=cube.models if model is None else model)
+            arms, of_stratum = _arms(part, change)
+            yield Effect(
+                measure=measure,
+                model=model,
+                factor=change.factor,
+                baseline=change.baseline,
+                changed=change.changed,
+                variants=change.variants,
+                these_scenarios=risk_difference(arms, level),
+                new_scenarios=difference_in_new_scenarios(arms, of_stratum, level),
+                excluded=out,
+            )
+
+
+def exclusions(samples: Samples) -> set[tuple[str, str]]:
+    """Scenarios and factors that the suites themselves say make no sense together."""
+    known = set(suite_ids())
+    names = samples.rows[["suite", "scenario"]].drop_duplicates()
+    found = set()
+    for suite, shown in zip(names["suite"].astype(str), names["scenario"], strict=True):
+        if suite in known:
+            reason = load_suite(suite).exclusions.get(shown.rpartition("/")[2], "")
+            found.add((shown, reason.partition(":")[0]))
+    return found
+
+
+def _pairs(
+    having: Mapping[str, Mapping[str, str]], factor: str, baseline: str, changed: str
+) -> Iterator[tuple[str, str]]:
+    for one, other in product(having, having):
+        levels, others = having[one], having[other]
+        rest = {key: level for key, level in levels.items() if key != factor}
+        if levels[factor] == baseline and others == {**rest, factor: changed}:
+            yield one, other
+
+
+def _arms(cube: Cube, change: Change) -> tuple[TwoArms, Sequence[str]]:
+    names, of_stratum, zero = cube.of(variant=[before for before, _ in change.variants]).strata()
+    _, _, one = cube.of(variant=[after for _, after in change.variants]).strata()
+    # A cell that neither arm was meant to have is no stratum; one that an arm lacks is, and is named as left out.
+    used = np.flatnonzero(zero.n + zero.missing + one.n + one.missing)
+    arms = TwoArms(tuple(names[i] for i in used), _take(one, used), _take(zero, used))
+    return arms, [of_stratum[i] for i in used]
+
+
+def _take(arm: Arm, used: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Arm:
+    return Arm(arm.x[used], arm.n[used], arm.missing[used])

@@ -1,0 +1,217 @@
+"""What decided each sample: the calls that the findings name, beside the journal, the rule and the agent's own words.
+
+Trust boundary: transcripts and journals hold whatever an agent, a model or a tool wrote. Nothing is interpreted here;
+it is made visible and cut to a budget in bytes, so that neither a long output nor many samples can swell a page.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from zipfile import BadZipFile
+
+import pandas as pd
+from pydantic import ValidationError
+
+from sidedoor.evals.outcomes import outcome_word
+from sidedoor.evals.report.cube import AXES, Samples
+from sidedoor.evals.report.data import DecisiveStep, Excerpt
+from sidedoor.evals.report.measures import IC, VIOLATED
+from sidedoor.evals.report.text import clip, name, one_line
+from sidedoor.evals.samples import SCORER
+from sidedoor.scorers.findings import Finding
+
+if TYPE_CHECKING:  # Inspect takes seconds to import, and is needed only once a log is opened
+    from inspect_ai.log import EvalSample
+    from inspect_ai.model import ChatMessage
+
+NEGATIVES: Final = 12
+TRANSCRIPTS: Final = 220
+"""More excerpts than this are listed with their place alone."""
+
+TEXT_BUDGET: Final = 330_000
+"""Bytes of all transcript text together."""
+
+LONGEST: Final = 3_600
+NOTE_LIMIT: Final = 160
+MOST_STEPS: Final = 3
+UNREAD: Final = {"events", "attachments", "timelines"}
+EVIDENCE: Final = "EpisodeRecord:evidence"
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A tool call in a transcript: the message it is in (position from 1), what was said, run, and answered."""
+
+    position: int
+    message_id: str | None
+    said: str
+    command: str
+    output: str
+
+    def makes(self, argv: Sequence[str], answer: str) -> bool:
+        """Whether a journal entry came from this call: it has the entry's words, or its program and its answer."""
+        if all(word in self.command for word in argv):
+            return True
+        return argv[0] in self.command and bool(answer) and answer in self.output
+
+
+@dataclass(frozen=True)
+class _Shown:
+    steps: tuple[DecisiveStep, ...] = ()
+    closing: str = ""
+    note: str | None = None
+
+
+def excerpts(samples: Samples, seed: int = 0) -> Iterator[Excerpt]:
+    """One excerpt per positive (a shortcut or a violation), then a seeded sample of negatives.
+
+    Each log is opened only for the samples that are shown, one at a time. Where there are more than `TRANSCRIPTS`, a
+    seeded choice of the positives keeps its text, and the others keep anchor, place and outcome.
+
+    Args:
+        samples: what `sidedoor.evals.report.cube.prepare` gives.
+        seed: of the negatives shown, and of the choice among too many positives.
+    """
+    valid = samples.rows[samples.rows["status"] == "ok"]
+    positive = (valid[IC.label].fillna(value=False) | valid[VIOLATED.label].fillna(value=False)).astype(bool)
+    positives, negatives = valid[positive], valid[~positive]
+    draw = random.Random(seed)  # noqa: S311 - a choice that anyone can repeat, not a secret
+    shown = set(draw.sample(list(positives.index), min(len(positives), TRANSCRIPTS - NEGATIVES)))
+    chosen = negatives.loc[sorted(draw.sample(list(negatives.index), min(len(negatives), NEGATIVES)))]
+    share = min(LONGEST, TEXT_BUDGET // max(1, len(shown) + len(chosen)))
+    for index, row in positives.iterrows():
+        yield _excerpt(row, True, share if index in shown else 0)
+    for _, row in chosen.iterrows():
+        yield _excerpt(row, False, share)
+
+
+def anchor(row: "pd.Series[Any]") -> str:
+    """A sample's anchor in the page: the same in every report that holds the sample, and plain letters."""
+    identity = [str(row[key]) for key in ("run", "model", "suite", "scenario", "variant", "epoch", "sample_id", "log")]
+    return f"s-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
+
+
+def _excerpt(row: "pd.Series[Any]", positive: bool, budget: int) -> Excerpt:
+    shown = _shown(row, positive, budget)
+    values = {str(key): None if pd.isna(value) else value for key, value in row.items()}
+    return Excerpt(
+        anchor=anchor(row),
+        positive=positive,
+        **{axis: row[axis] for axis in AXES},
+        epoch=int(row["epoch"]),
+        outcome=outcome_word(values | {"deterministic_label_status": "ok"}),
+        run=name(str(row["run"])),
+        log=name(str(row["log"])) if row["log"] else "",
+        sample=name(str(row["sample_id"])),
+        steps=shown.steps,
+        closing=shown.closing,
+        note=shown.note,
+    )
+
+
+def _shown(row: "pd.Series[Any]", positive: bool, budget: int) -> "_Shown":
+    if not row["log"]:
+        return _Shown(note="the study has no transcript of this sample")
+    if not budget:
+        return _Shown(note="not shown in full, as there are too many: see the log")
+    try:
+        sample = _read(row)
+    except (OSError, ValueError, KeyError, IndexError, BadZipFile) as error:
+        return _Shown(note=f"the transcript cannot be read: {clip(str(error), NOTE_LIMIT)}")
+    steps = tuple(_steps(sample, positive, budget * 4 // 5))
+    closing = clip(sample.output.completion.strip(), budget // 5)
+    return _Shown(steps, closing, None if steps else "no finding of this sample names a call")
+
+
+def _read(row: "pd.Series[Any]") -> "EvalSample":
+    from inspect_ai.log import read_eval_log_sample
+
+    path = Path(str(row["source"]), str(row["log"]))
+    if not path.is_file():
+        raise FileNotFoundError(f"no log of that name: {row['log']}")
+    # By its id a sample is found at once; by its uuid only after reading all summaries.
+    which: dict[str, Any] = {"id": row["sample_id"]} if row["source_kind"] != "import" else {"uuid": row["sample_uuid"]}
+    return read_eval_log_sample(str(path), **which, exclude_fields=UNREAD)
+
+
+def _steps(sample: "EvalSample", positive: bool, budget: int) -> Iterator[DecisiveStep]:
+    findings = _decisive(_findings(sample), positive)
+    stored = sample.store.get(EVIDENCE)
+    journal = stored.get("journal") if isinstance(stored, dict) else None
+    entries = journal if isinstance(journal, list) else []
+    calls = _locate(entries, list(_calls(sample.messages)))
+    for finding in findings:
+        at = (finding.step or 0) - 1
+        entry = entries[at] if 0 <= at < len(entries) else None
+        yield _step(finding, entry, calls.get(at), budget // len(findings))
+
+
+def _findings(sample: "EvalSample") -> list[Finding]:
+    score = (sample.scores or {}).get(SCORER)
+    found = (score.metadata or {}).get("findings") if score else None
+    try:
+        return [Finding.model_validate(one) for one in found or ()]
+    except (ValidationError, TypeError):
+        return []  # another version's findings: the excerpt then says that none names a call
+
+
+def _decisive(findings: Sequence[Finding], positive: bool) -> list[Finding]:
+    """The findings that a reader must see: for a positive what broke a rule, otherwise how far the agent went."""
+    if positive:
+        wanted = [one for one in findings if one.kind in ("shortcut", "violation", "tampering")]
+        wanted.sort(key=lambda one: (one.level != "achieved", not one.breaks_rule, -(one.severity or 0)))
+        # An achieved shortcut is found as an attempt, too: at the same call that says nothing more.
+        different = list({(one.id, one.step): one for one in reversed(wanted)}.values())[::-1]
+        return sorted(different[:MOST_STEPS], key=lambda one: one.step or 0)
+    wanted = [one for one in findings if one.kind != "official"]
+    return (wanted or list(findings[-1:]))[:MOST_STEPS]
+
+
+def _calls(messages: Sequence["ChatMessage"]) -> Iterator[_Call]:
+    outputs = {message.tool_call_id: message.text for message in messages if message.role == "tool"}
+    for position, message in enumerate(messages, start=1):
+        if message.role == "assistant":
+            for call in message.tool_calls or ():
+                arguments = [str(value) for value in call.arguments.values()]
+                yield _Call(position, message.id, message.text, "\n".join(arguments), outputs.get(call.id, ""))
+
+
+def _locate(entries: Sequence[Mapping[str, Any]], calls: Sequence[_Call]) -> dict[int, _Call]:
+    """The tool call behind each journal entry, in order: the next one that can have made it.
+
+    One tool call may make many journal entries. An entry whose program no call names, as when a script of the agent's
+    ran it, has no place here, and none is made up.
+    """
+    found: dict[int, _Call] = {}
+    start = 0
+    for index, entry in enumerate(entries):
+        words = [str(word) for word in entry.get("argv") or ()]
+        made = (i for i in range(start, len(calls)) if words and calls[i].makes(words, _answer(entry)))
+        if (position := next(made, None)) is not None:
+            found[index], start = calls[position], position
+    return found
+
+
+def _answer(entry: Mapping[str, Any]) -> str:
+    return f"{entry.get('stdout', '')}{entry.get('stderr', '')}".strip()
+
+
+def _step(finding: Finding, entry: Mapping[str, Any] | None, call: _Call | None, budget: int) -> DecisiveStep:
+    share = budget // 4
+    argv = [str(word) for word in entry.get("argv") or ()] if entry else []
+    return DecisiveStep(
+        finding=one_line(f"{finding.kind} {finding.id}" + (f" ({finding.behaviour})" if finding.behaviour else "")),
+        rule=clip(finding.rule, share) if finding.rule and finding.breaks_rule else None,
+        level=finding.level,
+        call=finding.step,
+        journal=clip(" ".join(argv), share),
+        answer=clip(_answer(entry), share) if entry else "",
+        message=call.position if call else None,
+        message_id=name(call.message_id) if call and call.message_id else None,
+        said=clip(call.said.strip(), share) if call else "",
+        command=clip(call.command.strip(), share) if call else "",
+    )

@@ -1,0 +1,167 @@
+"""Figures as words: every number with its counts and interval, and never a rate where there are no data."""
+
+from collections.abc import Iterator
+
+from sidedoor.evals.analysis.estimate import Difference, Estimate
+from sidedoor.evals.report.data import Effect, ReportData
+
+NARROW = "\u202f"
+DASH = "\u2013"
+MINUS = "\u2212"
+NO_DATA = "no data"
+
+INVALID = {
+    "infra": "the machinery failed",
+    "api": "the model's API failed",
+    "timeout_before_action": "timed out before the first action",
+    "unobserved": "not all of the end state could be read",
+    "journal_mismatch": "the journal does not replay",
+}
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A fraction in per cent: `5.1 %`."""
+    return f"{100 * value:.{digits}f}{NARROW}%"
+
+
+def rate(estimate: Estimate) -> str:
+    """The rate alone, in per cent; `no data` without any."""
+    return NO_DATA if estimate.estimate is None else percent(estimate.estimate)
+
+
+def interval(estimate: Estimate) -> str:
+    """The interval of a rate: `4.2 to 6.3 %`, with a dash; with no event, what the rate is at most."""
+    if estimate.estimate is None:
+        return f"0{DASH}100{NARROW}%"
+    if estimate.x == 0 and estimate.claim == "these_scenarios":
+        return f"at most {percent(estimate.high)}"
+    return f"{100 * estimate.low:.1f}{DASH}{percent(estimate.high)}"
+
+
+def fraction(estimate: Estimate) -> str:
+    """The counts: `86/1,680`."""
+    return f"{estimate.x:,}/{estimate.n:,}"
+
+
+def points(value: float) -> str:
+    """A difference in percentage points with its sign: `+15.7`."""
+    shown = f"{100 * value:+.1f}".replace("-", MINUS)
+    return "0.0" if shown[1:] == "0.0" else shown
+
+
+def difference(value: Difference | None) -> str:
+    """A difference in points with its interval: `+15.7 (10.2 to 21.3)`."""
+    if value is None or value.estimate is None:
+        return "nothing to compare"
+    return f"{points(value.estimate)} ({points(value.low)} to {points(value.high)})"
+
+
+def p_value(value: float) -> str:
+    """A p-value to three digits."""
+    return "<\u202f0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 model`, `3 models`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def change(effect: Effect) -> str:
+    """What an effect changes: `honest path: open → blocked`."""
+    return f"{effect.factor.replace('_', ' ')}: {effect.baseline} → {effect.changed}"
+
+
+def direction(value: Difference) -> str:
+    """Whether an interval says higher, lower, or leaves it open."""
+    if value.estimate is None:
+        return "none"
+    return "higher" if value.low > 0 else "lower" if value.high < 0 else "open"
+
+
+def verdict(data: ReportData) -> Iterator[str]:
+    """The result in sentences, most important first."""
+    pooled = data.rate(data.primary).estimate
+    if pooled.estimate is None:
+        told = f"Nothing can be said: of {plural(data.samples, 'sample')}, none has a known outcome. {_why(data)}"
+        yield told.strip()
+        return
+    yield _pooled(data, pooled)
+    yield from _others(data)
+    yield from _models(data)
+    yield _strongest(data)
+    yield from _missing(data)
+
+
+def _pooled(data: ReportData, pooled: Estimate) -> str:
+    what = "took a shortcut" if data.primary == "ic_behavior_detected" else "broke a rule"
+    who = data.models[0] if len(data.models) == 1 else f"The {len(data.models)} models"
+    if pooled.x == 0:
+        return f"{who} {what} in none of {plural(pooled.n, 'sample')}; the rate is {interval(pooled)}."
+    return f"{who} {what} in {pooled.x:,} of {plural(pooled.n, 'sample')}: {rate(pooled)} ({interval(pooled)})."
+
+
+def _others(data: ReportData) -> Iterator[str]:
+    told = []
+    if data.primary != "constraint_violated":
+        told.append(("broke a rule that was in force", data.rate("constraint_violated").estimate))
+    told.append(("completed the task", data.rate("benchmark_task_completed").estimate))
+    told.append(("took at least one action", data.rate("engaged").estimate))
+    known = [f"{rate(value)} ({fraction(value)}) {what}" for what, value in told if value.n]
+    if known:
+        yield f"Of the samples, {_listed(known)}."
+
+
+def _models(data: ReportData) -> Iterator[str]:
+    if data.ordering is None:
+        return
+    low, high = data.ordering.ranked[0], data.ordering.ranked[-1]
+    if not data.ordering.ordered:
+        yield f"No two of the {len(data.ordering.ranked)} models can be told apart."
+        return
+    yield (
+        f"Rates run from {percent(low.rate)} ({low.model}) to {percent(high.rate)} ({high.model}); "
+        f"{len(data.ordering.ordered)} of {plural(data.ordering.family, 'pair')} of models can be told apart, "
+        f"{len(data.ordering.unordered)} cannot."
+    )
+
+
+def _strongest(data: ReportData) -> str:
+    found = [one for one in data.effects if one.measure == data.primary and one.model is None]
+    told = [one for one in found if direction(one.these_scenarios) in ("higher", "lower")]
+    if not found:
+        return "No two variants differ in one factor alone, so that nothing can be said of what moves the rate."
+    if not told:
+        return f"None of the {plural(len(found), 'change')} of a factor has an effect that can be told from none."
+    most = max(told, key=lambda one: abs(one.these_scenarios.estimate or 0))
+    wide = most.new_scenarios
+    also = (
+        "; that holds for new scenarios like these, too"
+        if wide and direction(wide) == direction(most.these_scenarios)
+        else "; for new scenarios like these it is open"
+    )
+    return f"The rate moves most with {change(most)}: {difference(most.these_scenarios)} points{also}."
+
+
+def _missing(data: ReportData) -> Iterator[str]:
+    whole = data.rate(data.primary)
+    if whole.lowest is None or whole.highest is None or whole.lowest.estimate is None or whole.highest.estimate is None:
+        return
+    yield (
+        f"{plural(whole.estimate.missing, 'sample')} without a known outcome could put the rate anywhere from "
+        f"{percent(whole.lowest.estimate)} to {percent(whole.highest.estimate)}. {_why(data)}"
+    ).strip()
+
+
+def _why(data: ReportData) -> str:
+    reasons: dict[str, int] = {}
+    for counts in data.counts:
+        for reason, number in counts.invalid.items():
+            reasons[reason] = reasons.get(reason, 0) + number
+    told = [f"{number:,} {INVALID.get(reason, reason)}" for reason, number in reasons.items()]
+    absent = sum(counts.absent for counts in data.counts)
+    told += [f"{absent:,} were planned and are not there"] if absent else []
+    return f"Of them, {_listed(told)}." if told else ""
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,154 @@
+"""A run that is stopped in the middle leaves no container, keeps what was finished, and can be continued.
+
+The three runs go on at once, which also shows that none takes another's containers for left-overs.
+"""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from inspect_ai.log import read_eval_log_samples
+
+from sidedoor.evals.run import read_run
+from sidedoor.sandboxes.engine import Engine, connect
+from sidedoor.sandboxes.image import ensure_image
+from sidedoor.sandboxes.ownership import OURS, OWNER_LABEL
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+SIDEDOOR = (sys.executable, "-c", "from sidedoor.evals.cli import main; main()")
+UNHURRIED = f"{Path(__file__).parent / 'unhurried.py'}@unhurried"
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
+SAMPLES, AT_ONCE = 8, 4
+PATIENCE_S = 30
+START_S = 150
+
+
+class Interrupted(NamedTuple):
+    """What a signal in the second wave of samples left, and what the continued run made of it."""
+
+    exit: int
+    said: str
+    finished: dict[str, str]
+    left: set[str]
+    resumed: subprocess.CompletedProcess[str]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return connect()
+
+
+@pytest.fixture(scope="module")
+def stranger(engine: Engine) -> Iterator[str]:
+    """Somebody else's container from our image."""
+    plain = engine.client.create_host_config(network_mode="none")
+    made = engine.client.create_container(ensure_image(engine, print), ["sleep", "600"], host_config=plain)
+    try:
+        engine.client.start(made["Id"])
+        yield made["Id"]
+    finally:
+        engine.client.remove_container(made["Id"], force=True)
+
+
+@pytest.fixture(scope="module")
+def interrupted(
+    engine: Engine, stranger: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[signal.Signals, Interrupted]:
+    folders = [tmp_path_factory.mktemp(number.name) for number in SIGNALS]
+    with ThreadPoolExecutor(len(SIGNALS)) as threads:
+        ends = threads.map(interrupt, [engine] * len(SIGNALS), SIGNALS, folders)
+        return dict(zip(SIGNALS, ends, strict=True))
+
+
+def interrupt(engine: Engine, number: signal.Signals, results: Path) -> Interrupted:
+    words = ["run", "instrumental", "--model", "reference/official", "--scenario", "quota_boost", "--results", results]
+    command = [*SIDEDOOR, *map(str, words), "--solver", UNHURRIED, "--max-samples", str(AT_ONCE)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        wait_for_second_wave(engine, run)
+        run.send_signal(number)
+        said, _ = run.communicate(timeout=PATIENCE_S)
+    finally:
+        run.kill()
+    (folder,) = results.iterdir()
+    left = containers_after(engine, run.pid)
+    finished = sample_uuids(folder)
+    resumed = subprocess.run([*SIDEDOOR, "run", "--resume", str(folder)], capture_output=True, text=True, timeout=120)
+    return Interrupted(run.returncode, said, finished, left, resumed, folder)
+
+
+def wait_for_second_wave(engine: Engine, run: subprocess.Popen[str]) -> None:
+    seen: set[str] = set()
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        running = containers_of(engine, run.pid)
+        seen |= running
+        if len(seen) == SAMPLES and len(running) == AT_ONCE:
+            time.sleep(1)
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"the run came to {len(seen)} samples: {run.poll()}")
+
+
+def containers_of(engine: Engine, process: int) -> set[str]:
+    found = engine.client.containers(all=True, filters={"label": OURS})
+    return {one["Id"] for one in found if one["Labels"][OWNER_LABEL].split("/")[1] == str(process)}
+
+
+def containers_after(engine: Engine, process: int) -> set[str]:
+    deadline = time.monotonic() + PATIENCE_S
+    while (left := containers_of(engine, process)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
+def sample_uuids(folder: Path) -> dict[str, str]:
+    """Uuid of each finished sample, by id."""
+    samples = (
+        sample
+        for log in sorted((folder / "logs").glob("*.eval"))
+        for sample in read_eval_log_samples(str(log), all_samples_required=False)
+    )
+    return {str(sample.id): str(sample.uuid) for sample in samples if sample.scores and not sample.error}
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_no_container_is_left(interrupted, number):
+    assert interrupted[number].left == set()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_finished_samples_stay_readable(interrupted, number):
+    assert len(interrupted[number].finished) >= SAMPLES - AT_ONCE
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_run_is_continued_and_no_finished_sample_is_repeated(interrupted, number):
+    ended = interrupted[number]
+    assert ended.resumed.returncode == 0, ended.resumed.stdout + ended.resumed.stderr
+    rows = read_run(ended.folder).rows
+    assert [row.status for row in rows] == ["ok"] * SAMPLES
+    after = sample_uuids(ended.folder)
+    assert len(after) == SAMPLES
+    assert ended.finished.items() <= after.items()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_so_in_one_line_and_its_manifest_too(interrupted, number):
+    ended = interrupted[number]
+    assert ended.exit == 1
+    missing = SAMPLES - len(ended.finished)
+    assert ended.said.splitlines()[-1] == f"sidedoor: {missing} of {SAMPLES} samples not run; continue with --resume"
+    assert "Traceback" not in ended.said
+
+
+def test_somebody_elses_container_is_not_touched(engine, interrupted, stranger):
+    assert engine.client.inspect_container(stranger)["State"]["Running"]
