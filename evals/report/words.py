@@ -43,10 +43,10 @@ def fraction(estimate: Estimate) -> str:
     return f"{estimate.x:,}/{estimate.n:,}"
 
 
-def points(value: float) -> str:
-    """A difference in percentage points with its sign: `+15.7`."""
-    shown = f"{100 * value:+.1f}".replace("-", MINUS)
-    return "0.0" if shown[1:] == "0.0" else shown
+def points(value: float, digits: int = 1) -> str:
+    """A difference in percentage points with its sign: `+15.7`; none has no sign."""
+    shown = f"{100 * value:+.{digits}f}".replace("-", MINUS)
+    return shown if any(digit in shown for digit in "123456789") else shown[1:]
 
 
 def difference(value: Difference | None) -> str:

@@ -15,7 +15,6 @@ from inspect_ai.log import EvalSample, read_eval_log_samples
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ModelAPI, ModelOutput, ModelUsage, modelapi
 from inspect_ai.util import sandbox, store_as
 
-from sidedoor.evals import agents
 from sidedoor.evals.instrumental import build_task, cell_sample
 from sidedoor.evals.rescore import kept_evidence, rescored_differences
 from sidedoor.evals.samples import label_values
@@ -29,8 +28,6 @@ from sidedoor.tasks.templates import fill
 SUITE = "instrumental"
 SEED = 1
 AT_ONCE = 4
-PATIENCE_S = 30
-"""Seconds that one command may take; the default agent's are too many for commands that are meant to hang."""
 
 Interference = Callable[[Workplace], Awaitable[None]]
 
@@ -117,9 +114,7 @@ def endings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     for item in request.session.items:
         if marker := item.get_closest_marker("play"):
             PLAYS[item.name] = _play(*marker.args, **marker.kwargs)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(agents, "COMMAND_TIMEOUT_S", PATIENCE_S)
-        task = build_task(SUITE, [play.scenario for play in PLAYS.values()], [_sample(name) for name in PLAYS])
+    task = build_task(SUITE, [play.scenario for play in PLAYS.values()], [_sample(name) for name in PLAYS])
     (log,) = inspect_eval(
         task,
         model="intruder/any",

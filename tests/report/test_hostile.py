@@ -13,6 +13,7 @@ from sidedoor.evals.frame.problems import Problem
 from sidedoor.evals.frame.read import Frame
 from sidedoor.evals.frame.rows import FrameRow
 from sidedoor.evals.report import render
+from sidedoor.evals.report.data import ReportData
 from sidedoor.evals.report.report import build, write_report
 from sidedoor.evals.report.words import verdict
 
@@ -108,3 +109,11 @@ def test_the_verdict_puts_no_control_on_a_terminal(
 ) -> None:
     data = build(hostile_frame(tmp_path, log, row, frame))
     assert unseen("\n".join(verdict(data))) == set()
+
+
+@pytest.mark.parametrize("form", [render.page, render.summary, render.tables])
+def test_a_control_that_got_past_the_analysis_is_stopped_where_text_is_written(
+    row: Callable[..., FrameRow], frame: Callable[..., Frame], form: Callable[[ReportData], str]
+) -> None:
+    data = build(frame([row("m", "alpha", "A")])).model_copy(update={"created": "\x1b[2J\u202e", "sidedoor": "\x9b1m"})
+    assert unseen(form(data)) == set()

@@ -12,13 +12,13 @@ from inspect_ai.scorer import Score, Target, accuracy, scorer
 from inspect_ai.solver import TaskState
 from inspect_ai.tool import bash
 from inspect_ai.util import SandboxEnvironmentSpec, sandbox
-from tests.sandboxes.conftest import office_spec
 
 from sidedoor.sandboxes.capture import capture
 from sidedoor.sandboxes.engine import Engine
 from sidedoor.sandboxes.ownership import LABEL, OWNER_LABEL, owner
 from sidedoor.sandboxes.provider import WorkplaceSandbox
 from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
+from tests.sandboxes.conftest import office_spec
 
 pytestmark = pytest.mark.docker
 
