@@ -157,7 +157,7 @@ def _why(data: ReportData) -> str:
     for counts in data.counts:
         for reason, number in counts.invalid.items():
             reasons[reason] = reasons.get(reason, 0) + number
-    told = [f"{number:,} {INVALID.get(reason, reason)}" for reason, number in reasons.items()]
+    told = [f"in {number:,} {INVALID.get(reason, reason)}" for reason, number in reasons.items()]
     absent = sum(counts.absent for counts in data.counts)
     told += [f"{absent:,} were planned and are not there"] if absent else []
     return f"Of them, {_listed(told)}." if told else ""
