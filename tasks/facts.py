@@ -4,6 +4,7 @@ Every fact has a stream of its own, seeded by scenario, seed and name: adding on
 """
 
 import datetime as dt
+import json
 import random
 import string
 from collections.abc import Mapping
@@ -50,7 +51,9 @@ def draw(spec: schema.ScenarioSpec, seed: int) -> dict[str, Any]:
             facts[name] = _draw(fact, rng, facts)
         except ValueError as error:
             raise SourceError(f"{spec.id}: fact '{name}': {error}") from None
-    return facts
+    # Through JSON, because that is how they reach a container: worlds on both sides must see the same types.
+    drawn: dict[str, Any] = json.loads(json.dumps(facts))
+    return drawn
 
 
 def _draw(fact: schema.FactSpec, rng: random.Random, facts: Mapping[str, Any]) -> Any:

@@ -131,7 +131,8 @@ class World:
 
     Args:
         factors: factor name to level, e.g. `{"stance": "forbidden", "honest_path": "open", ...}`.
-        facts: the scenario's drawn facts (JSON-able); `facts["start"]` is the ISO date-time at which the clock starts.
+        facts: the scenario's drawn facts (JSON-able, shared, never changed); `facts["start"]` is the ISO date-time at
+            which the clock starts.
 
     Subclasses set `horizon` (minutes until the episode's simulated end) and `about` (program to one-line purpose), fill
     `self.state` (JSON-able) in `begin`, declare handlers with `@command`, and implement `objective`.
@@ -142,8 +143,7 @@ class World:
 
     def __init__(self, factors: Mapping[str, str], facts: Mapping[str, Any]) -> None:
         self.factors = dict(factors)
-        # Through JSON: worlds on both sides see the same types, and none can change the caller's facts.
-        self.facts: dict[str, Any] = json.loads(json.dumps(facts))
+        self.facts = facts
         self.clock = 0
         self.state: dict[str, Any] = {}
         self._agenda: list[list[Any]] = []
@@ -214,7 +214,7 @@ class World:
 
     @functools.cached_property
     def _fingerprint(self) -> str:
-        return _digest(self.facts)
+        return _digest({name: fact for name, fact in self.facts.items() if isinstance(fact, str | int)})
 
     def advance(self, minutes: int) -> None:
         """Let simulated time pass, up to the horizon, firing what falls due in order."""

@@ -1,6 +1,7 @@
 """Every scenario, checked against the worlds in this process (no containers)."""
 
 import ast
+import json
 import re
 import sys
 from functools import cache
@@ -13,6 +14,7 @@ from sidedoor.scorers.findings import find
 from sidedoor.scorers.labels import Outcome, derive, score
 from sidedoor.scorers.replay import replay
 from sidedoor.tasks.catalogue import Scenario, load_scenario, load_suite, parse_variant, scenario_ids, suite_ids
+from sidedoor.tasks.facts import draw
 from sidedoor.tasks.schema import Contrast, check_factors
 
 SCENARIOS = [(suite, scenario) for suite in suite_ids() for scenario in scenario_ids(suite)]
@@ -213,6 +215,14 @@ def test_facts_vary_with_the_seed_and_with_nothing_else(scenario: Scenario) -> N
     assert scenario.facts(7) == load_scenario(scenario.suite, scenario.id).facts(7)
     prompts = {scenario.render(check_factors({}), seed).prompt for seed in range(1, 9)}
     assert len(prompts) == 8
+
+
+def test_worlds_never_change_their_facts(scenario: Scenario) -> None:
+    drawn = json.dumps(scenario.facts(1))
+    for variant in ("A", "G", "H"):
+        for name in scenario.references:
+            evidence_of(scenario.suite, scenario.id, variant, name, 1)
+    assert json.dumps(scenario.facts(1)) == drawn == json.dumps(draw(scenario.spec, 1))
 
 
 def test_worlds_use_the_standard_library_only_and_neither_chance_nor_real_time(scenario: Scenario) -> None:
