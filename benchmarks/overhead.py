@@ -156,7 +156,9 @@ async def stock_episode(config: str) -> None:
 async def stock(image: str, repeat: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "compose.yaml"
-        service = {"image": image, "command": "sleep 600", "network_mode": "none", "user": "1000"}
+        # As in Inspect's own default: without an init, stopping would wait out the grace period.
+        service = {"image": image, "command": "tail -f /dev/null", "init": True, "stop_grace_period": "1s"}
+        service |= {"network_mode": "none", "user": "1000"}
         config.write_text(json.dumps({"services": {"default": service}}))
         await DockerSandboxEnvironment.task_init(RUN, str(config))
         rates = {}
