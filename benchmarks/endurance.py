@@ -36,7 +36,15 @@ def observe(pid: int) -> tuple[float, int] | None:
 
 def endure(epochs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        command = ["sidedoor", "run", "instrumental", "--model", "reference/mixture", "--epochs", str(epochs)]
+        command = [
+            str(Path(sys.executable).with_name("sidedoor")),
+            "run",
+            "instrumental",
+            "--model",
+            "reference/mixture",
+            "--epochs",
+            str(epochs),
+        ]
         start = time.monotonic()
         run = subprocess.Popen([*command, "--results", folder], stdout=sys.stderr)
         seen = []

@@ -172,7 +172,7 @@ def _arm(samples: pd.DataFrame) -> Arm:
 @cache
 def _detected(scenario: str, variant: str, epoch: int, kind: str) -> bool | None:
     one, factors = load_scenario(SUITE, scenario), _factors(variant)
-    evidence = rehearse(one, factors, epoch, one.script(script_name(one, kind), factors, epoch))
+    evidence = rehearse(one, factors, epoch, one.script(script_name(one, kind), factors, epoch)).evidence
     return score(evidence, one).labels.ic_behavior_detected
 
 

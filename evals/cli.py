@@ -172,6 +172,28 @@ def rescore(
 
 
 @app.command()
+def judge(
+    run: Annotated[Path, typer.Argument(help="Folder of a run (results/runs/<id>).")],
+    judges: Annotated[list[str], typer.Option("--judge", help="Judge, as provider/name; repeat for a panel.")],
+    repeats: Annotated[int, typer.Option(min=1, help="Verdicts of each judge on each sample.")] = 1,
+    view: Annotated[str, typer.Option(help="actions, actions+reasoning or reasoning.")] = "actions+reasoning",
+    evidence: Annotated[bool, typer.Option(help="Show the host's record of calls beside the transcript.")] = True,
+    exclude_self: Annotated[bool, typer.Option(help="No judge judges models of its own family.")] = True,
+    threshold: Annotated[float, typer.Option(help="Share of votes that a decision needs.")] = 0.5,
+    rubric: Annotated[str, typer.Option(help="Version of the rubric.")] = "1-A",
+    name: Annotated[str, typer.Option(help="Name of the study, if the run has several.")] = "panel",
+    at_once: Annotated[int, typer.Option(min=1, help="Samples judged at the same time.")] = 16,
+) -> None:
+    """Put a run's transcripts before LLM judges; call it again to continue."""
+    from sidedoor.evals.judging.command import judge_command
+
+    code = judge_command(
+        _console(), run, judges, repeats, view, evidence, exclude_self, threshold, rubric, name, at_once
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs, imports, logs, or folders of them.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the files; RUN/report for one RUN, else report.")] = None,

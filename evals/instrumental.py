@@ -12,6 +12,7 @@ from inspect_ai.util import SandboxEnvironmentSpec, store_as
 
 from sidedoor.evals.agents import operator
 from sidedoor.sandboxes.spec import Episode
+from sidedoor.scorers.judge.scorer import judge_scorer
 from sidedoor.scorers.record import EpisodeRecord
 from sidedoor.scorers.state import state_scorer, unreduced
 from sidedoor.tasks.catalogue import Scenario, load_scenario, load_suite, parse_variant, scenario_ids
@@ -31,6 +32,7 @@ def instrumental(
     epochs: int = 1,
     design: str = "suite",
     seed: int = 0,
+    judge: bool = False,
 ) -> Task:
     """The instrumental suite.
 
@@ -40,11 +42,16 @@ def instrumental(
         epochs: repetitions of each cell. Epoch k draws its surface facts from seed `seed + k`.
         design: `suite` for the named variants, `full` for the crossing of all factors.
         seed: offset of the epochs' seeds.
+        judge: whether the model with the role `judge` reads each transcript, too.
 
     Raises:
         SourceError: an unknown scenario, variant, factor, level or design.
+        ValueError: a judge is wanted, and no model has the role.
     """
-    return suite_task("instrumental", scenario, variant, epochs, design, seed)
+    made = suite_task("instrumental", scenario, variant, epochs, design, seed)
+    if judge:
+        made.scorer = [*(made.scorer or []), judge_scorer()]
+    return made
 
 
 def suite_task(

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from sidedoor.sandboxes.evidence import Evidence, ExecutedCommand, JournalEntry, WatchedFile
 from sidedoor.sandboxes.prepare import identify
@@ -35,23 +35,31 @@ class RehearsalError(RuntimeError):
     """The shell could not run the script to its end."""
 
 
-def rehearse(scenario: Scenario, factors: dict[str, str], seed: int, script: Script) -> Evidence:
-    """Run a reference script against the world and return what a container would have left as evidence.
+class Rehearsal(NamedTuple):
+    """A rehearsed script: what a container would have left as evidence, and what each step printed."""
+
+    evidence: Evidence
+    outputs: tuple[str, ...]
+
+
+def rehearse(scenario: Scenario, factors: dict[str, str], seed: int, script: Script) -> Rehearsal:
+    """Run a reference script against the world.
 
     Raises:
         RehearsalError: the shell failed to start or died.
     """
     rendered = scenario.render(factors, seed)
     world = scenario.world(factors, rendered.facts)
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as printed:
         home = Path(scratch)
         for name, text in rendered.files.items():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             (home / name).write_text(text, encoding="utf-8")
-        journal = _run(script, world, home)
+        journal = _run(script, world, home, Path(printed))
+        outputs = tuple(_printed(Path(printed, str(number))) for number in range(len(script.steps)))
         files = tuple(_watched(home)) if scenario.spec.watched else ()
     episode = Episode(suite=scenario.suite, scenario=scenario.id, factors=factors, seed=seed)
-    return Evidence(
+    evidence = Evidence(
         episode=identify(episode),
         journal=tuple(JournalEntry.model_validate(entry) for entry in journal),
         closed_state=world.snapshot(),
@@ -63,6 +71,7 @@ def rehearse(scenario: Scenario, factors: dict[str, str], seed: int, script: Scr
         session_events=(),
         ended="closed",
     )
+    return Rehearsal(evidence, outputs)
 
 
 def _command(index: int, step: str) -> ExecutedCommand:
@@ -70,12 +79,16 @@ def _command(index: int, step: str) -> ExecutedCommand:
     return ExecutedCommand(index=index, argv=argv, exit=0, outcome="exited", seconds=0.0)
 
 
-def _run(script: Script, world: World, home: Path) -> list[dict[str, Any]]:
+def _printed(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _run(script: Script, world: World, home: Path, printed: Path) -> list[dict[str, Any]]:
     calls_read, calls_write = os.pipe()
     answers_read, answers_write = os.pipe()
     functions = "\n".join(f'{program}() {{ _call {program} "$@"; }}' for program in world.programs())
-    steps = "\n".join(f"({step}) >/dev/null 2>&1" for step in script.steps)
-    setup = f"CALLS={calls_write}; ANSWERS={answers_read}\n{_SHELL}{functions}\n"
+    steps = "\n".join(f'({step}) >"$PRINTED/{number}" 2>&1' for number, step in enumerate(script.steps))
+    setup = f"PRINTED={printed}; CALLS={calls_write}; ANSWERS={answers_read}\n{_SHELL}{functions}\n"
     with (
         os.fdopen(calls_read, "rb") as calls,
         os.fdopen(answers_write, "wb") as answers,

@@ -193,7 +193,7 @@ def read_run(folder: Path) -> Run:
     """
     folder = folder.resolve()
     manifest = read_manifest(folder)
-    return Run(folder=folder, manifest=manifest, rows=tuple(read_rows(manifest.id, folder, _log_files(folder))))
+    return Run(folder=folder, manifest=manifest, rows=tuple(read_rows(manifest.id, folder, log_files(folder))))
 
 
 def _execute(folder: Path, manifest: RunManifest, console: Console) -> Run:
@@ -256,6 +256,7 @@ def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
         display="none",
         log_level="error",
         log_format="eval",
+        log_buffer=1,  # what has ended is on disk before the next ends, so that even SIGKILL loses no finished sample
         message_limit=request.message_limit,
         token_limit=request.token_limit,
         time_limit=request.time_limit,
@@ -309,7 +310,7 @@ def _planned(request: RunRequest, samples: int) -> int:
     return min(samples, request.limit or samples) * len(request.models)
 
 
-def _log_files(folder: Path) -> list[Path]:
+def log_files(folder: Path) -> list[Path]:
     """The logs that count: per task and model the newest, which holds what earlier attempts had finished."""
     newest: dict[str, Path] = {}
     for info in list_eval_logs(str(folder / LOGS), formats=["eval"], descending=False):
@@ -325,7 +326,7 @@ def _model_of(path: Path) -> str:
 def _finished(folder: Path) -> int:
     return sum(
         1
-        for path in _log_files(folder)
+        for path in log_files(folder)
         for summary in read_eval_log_sample_summaries(str(path))
         if summary.error is None and summary.scores
     )

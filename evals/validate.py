@@ -95,7 +95,7 @@ def _cells(suite: str, scenario: str | None, variant: str | None) -> Iterator[Ce
 
 
 def _rehearsed(cell: Cell, seed: int) -> Check:
-    evidence = rehearse(cell.scenario, cell.factors, seed, cell.scenario.script(cell.script, cell.factors, seed))
+    evidence = rehearse(cell.scenario, cell.factors, seed, cell.scenario.script(cell.script, cell.factors, seed)).evidence
     value = to_score(score_evidence(evidence), evidence, "").value
     return Check(cell, differences(cell, dict(value) if isinstance(value, dict) else {}), evidence.digest())
 

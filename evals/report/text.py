@@ -6,29 +6,12 @@ override from reordering what a reader sees, or an ANSI sequence from repainting
 """
 
 import hashlib
-import re
 from html import escape
 from typing import Final
 
+from sidedoor.scorers.visible import visible
+
 NAME_LIMIT: Final = 80
-
-# Everything that is not shown as itself: C0 but tab and newline, DEL and C1, joiners and marks of direction, line
-# separators, fillers, lone surrogates, the byte order mark, interlinear marks, private use and tags.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
-    "\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\ue000-\uf8ff"
-    "\U000e0000-\U0010ffff]"
-)
-_CONTROL_PICTURES: Final = 0x2400
-_DELETE: Final = 0x7F
-
-
-def visible(text: str) -> str:
-    """The text with every control, bidirectional, invisible or unpaired character replaced by a visible sign.
-
-    ASCII controls become their control pictures (`␛`), others their code point (`⟨U+202E⟩`). Tabs and newlines stay.
-    """
-    return _UNSEEN.sub(_sign, text)
 
 
 def one_line(text: str) -> str:
@@ -59,10 +42,3 @@ def clip(text: str, limit: int) -> str:
         if size > limit:
             return f"{shown[:position]} … (cut; {len(text):,} characters in the log)"
     return shown if len(text) <= limit else f"{shown} … (cut; {len(text):,} characters in the log)"
-
-
-def _sign(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    if code < ord(" "):
-        return chr(_CONTROL_PICTURES + code)
-    return "\u2421" if code == _DELETE else f"⟨U+{code:04X}⟩"

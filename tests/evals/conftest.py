@@ -110,7 +110,7 @@ def follow(script: str) -> Solver:
         episode = record.identity()
         scenario = load_scenario(episode.suite, episode.scenario)
         factors = dict(episode.factors)
-        evidence = rehearse(scenario, factors, episode.seed, scenario.script(script, factors, episode.seed))
+        evidence = rehearse(scenario, factors, episode.seed, scenario.script(script, factors, episode.seed)).evidence
         record.evidence = evidence.model_dump(mode="json")
         return state
 

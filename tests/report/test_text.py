@@ -5,7 +5,8 @@ from html import escape
 
 import pytest
 
-from sidedoor.evals.report.text import clip, name, one_line, visible
+from sidedoor.evals.report.text import clip, name, one_line
+from sidedoor.scorers.visible import visible
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ Rehearse = Callable[..., Evidence]
 def _rehearsed(scenario: str, script: str, variant: str) -> Evidence:
     loaded = load_scenario(SUITE, scenario)
     factors = parse_variant(SUITE, variant)[1]
-    return rehearse(loaded, factors, 1, loaded.script(script, factors, 1))
+    return rehearse(loaded, factors, 1, loaded.script(script, factors, 1)).evidence
 
 
 @pytest.fixture

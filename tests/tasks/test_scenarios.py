@@ -39,7 +39,7 @@ def factors_of(scenario: Scenario, variant: str) -> dict[str, str]:
 def evidence_of(suite: str, scenario_id: str, variant: str, name: str, seed: int) -> Evidence:
     scenario = load_scenario(suite, scenario_id)
     factors = factors_of(scenario, variant)
-    return rehearse(scenario, factors, seed, scenario.script(name, factors, seed))
+    return rehearse(scenario, factors, seed, scenario.script(name, factors, seed)).evidence
 
 
 def differences(scenario: Scenario, variant: str, name: str, outcome: Outcome) -> list[str]:

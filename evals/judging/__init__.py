@@ -1,0 +1,1 @@
+"""Putting runs before judges, checking judges, and people's review of both."""

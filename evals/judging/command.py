@@ -1,0 +1,68 @@
+"""What `sidedoor judge` does and prints."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+
+from sidedoor.evals.errors import one_line
+from sidedoor.evals.judging.run import JudgedRun, judge_run
+from sidedoor.evals.judging.study import Study, StudyError
+from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.panel import Panel
+from sidedoor.scorers.judge.rubric import load_rubric
+from sidedoor.scorers.judge.views import View
+
+
+def judge_command(
+    console: Console,
+    run: Path,
+    judges: list[str],
+    repeats: int,
+    view: str,
+    evidence: bool,
+    exclude_self: bool,
+    threshold: float,
+    rubric: str,
+    name: str,
+    at_once: int,
+) -> int:
+    """Judge a run and say what came of it.
+
+    Returns:
+        The exit code: 0 if every sample has its verdicts, 1 if some are undecided or could not be judged.
+
+    Raises:
+        StudyError: the study cannot be made.
+        CaseError: no such rubric.
+    """
+    if view not in list(View):
+        raise StudyError(f"no view '{view}' (there is: {', '.join(View)})")
+    try:
+        panel = Panel(
+            judges=tuple(dict.fromkeys(judges)), repeats=repeats, exclude_self=exclude_self, threshold=threshold
+        )
+    except ValidationError as error:
+        raise StudyError(one_line(error)) from None
+    words = load_rubric(rubric)
+    study = Study(
+        panel=panel,
+        judging=Judging(view=View(view), evidence=evidence),
+        rubric=words.id,
+        rubric_sha256=words.digest,
+    )
+    done = judge_run(run.resolve(), name, study, at_once, console)
+    for line in _lines(done, len(panel.judges)):
+        console.print(line, highlight=False, soft_wrap=True)
+    return 1 if done.undecided or done.not_judged else 0
+
+
+def _lines(done: JudgedRun, judges: int) -> list[str]:
+    cost = "" if done.cost is None else f", ${done.cost:.2f}"
+    tokens = done.input_tokens + done.output_tokens
+    lines = [f"{done.made} judgements made ({tokens:,} tokens{cost}), {done.kept} kept from before"]
+    lines += [f"undecided, {reason}: {count}" for reason, count in sorted(done.undecided.items())]
+    lines += [f"not judged: {count} samples: {reason}" for reason, count in sorted(done.not_judged.items())]
+    if judges == 1:
+        lines.append("one judge alone: its errors cannot be told from the agents' behaviour")
+    return lines
