@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test check lock engine browser clean
+.PHONY: run test gate check lock engine browser clean
 
 run: $(INSTALLED) engine
 	$(BIN)/sidedoor run instrumental --model reference/official --model reference/shortcut --model reference/mixture
@@ -13,6 +13,10 @@ run: $(INSTALLED) engine
 test: $(INSTALLED) engine browser check
 	$(BIN)/python -m pytest -m "not docker" --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest -m docker
+
+# The regression gate on the reference cohort: PASS on a fresh run of it, FAIL on a planted increase, INVALID on nothing.
+gate: $(INSTALLED) engine
+	SIDEDOOR=$(BIN)/sidedoor results/baselines/check.sh
 
 # Style, types and layers: seconds, no container.
 check: $(INSTALLED)

@@ -3,9 +3,11 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
+
+from sidedoor.evals.gate.cli import add_commands
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,8 +32,13 @@ VariantChoice = Annotated[
     str | None,
     typer.Option("--variant", help="Variants (A,H) or one point of the factors (stance=vague,honest_path=blocked)."),
 ]
+SandboxChoice = Annotated[
+    Literal["docker", "embedded"] | None,
+    typer.Option("--sandbox", help="Where episodes happen; docker where an engine answers, embedded elsewhere."),
+]
 Results = Annotated[Path, typer.Option("--results", help="Folder that run folders are made in.")]
 RESULTS = Path("results/runs")
+CHECKS = Path("results")
 Imports = Annotated[Path, typer.Option("--results", help="Folder that the import's folder is made in.")]
 IMPORTS = Path("results/imports")
 COMPARISON = Path("results/comparison")
@@ -39,6 +46,8 @@ ImportName = Annotated[str, typer.Option("--name", help="Name of the import, if 
 
 importing = typer.Typer(help="Bring in other studies' results.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(importing, name="import")
+image = typer.Typer(help="The programs that agents find.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(image, name="image")
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -103,12 +112,14 @@ def run(
     token_limit: Annotated[int | None, typer.Option(min=1, help="Tokens per sample.")] = None,
     time_limit: Annotated[int | None, typer.Option(min=1, help="Seconds per sample.")] = None,
     g: Annotated[list[str] | None, typer.Option("-G", help="Generation setting, e.g. temperature=0.7.")] = None,
+    sandbox: SandboxChoice = None,
     results: Results = RESULTS,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
 ) -> None:
     """Run a suite over models, in containers, and write a folder of results."""
     from sidedoor.evals.arguments import key_values
     from sidedoor.evals.run import RunRequest, resume_run, start_run
+    from sidedoor.sandboxes.choice import chosen_provider
 
     if resume is not None:
         finished = resume_run(resume, _console())
@@ -132,6 +143,7 @@ def run(
             token_limit=token_limit,
             time_limit=time_limit,
             generate=key_values(g),
+            sandbox=chosen_provider(sandbox),
         )
         finished = start_run(request, results, sys.argv[1:], _console())
     ending = finished.manifest.exit
@@ -152,11 +164,17 @@ def validate(
         bool, typer.Option("--in-process", help="Without containers: checks scenarios, not the sandbox.")
     ] = False,
     max_samples: Annotated[int | None, typer.Option(min=1, help="Containers at once.")] = None,
+    sandbox: Annotated[
+        list[str] | None,
+        typer.Option("--sandbox", help="docker or embedded; repeat to compare the evidence of both."),
+    ] = None,
 ) -> None:
     """Run every reference script in every cell and compare the labels with the expected ones."""
     from sidedoor.evals.validate import validate_suite
+    from sidedoor.sandboxes.choice import chosen_provider
 
-    if not validate_suite(_console(), suite, scenario, variant, seed, passes, in_process, max_samples):
+    sandboxes = [chosen_provider(name) for name in sandbox or (None,)]
+    if not validate_suite(_console(), suite, scenario, variant, seed, passes, in_process, max_samples, sandboxes):
         raise typer.Exit(1)
 
 
@@ -183,14 +201,85 @@ def judge(
     rubric: Annotated[str, typer.Option(help="Version of the rubric.")] = "1-A",
     name: Annotated[str, typer.Option(help="Name of the study, if the run has several.")] = "panel",
     at_once: Annotated[int, typer.Option(min=1, help="Samples judged at the same time.")] = 16,
+    ablate_view: Annotated[
+        str | None, typer.Option(help="Judge again in this view, and report what seeing the reasoning changes.")
+    ] = None,
 ) -> None:
     """Put a run's transcripts before LLM judges; call it again to continue."""
+    from sidedoor.evals.judging.ablation import ablation_command, other_view
     from sidedoor.evals.judging.command import judge_command
 
+    if ablate_view is not None:
+        other_view(view, ablate_view)  # before anything is paid for
     code = judge_command(
         _console(), run, judges, repeats, view, evidence, exclude_self, threshold, rubric, name, at_once
     )
+    if ablate_view is not None:
+        ablation_command(_console(), run, name, ablate_view, at_once)
     raise typer.Exit(code)
+
+
+@app.command("self-judge")
+def self_judge(
+    run: Annotated[Path, typer.Argument(help="Folder of a run (results/runs/<id>).")],
+    view: Annotated[str, typer.Option(help="actions, actions+reasoning or reasoning.")] = "actions+reasoning",
+    evidence: Annotated[bool, typer.Option(help="Show the host's record of calls beside the transcript.")] = True,
+    rubric: Annotated[str, typer.Option(help="Version of the rubric.")] = "1-A",
+    at_once: Annotated[int, typer.Option(min=1, help="Samples judged at the same time.")] = 16,
+) -> None:
+    """Let each model judge its own transcripts, untold and told that they are; call it again to continue."""
+    from sidedoor.evals.judging.self_judgement import self_judge_command
+
+    self_judge_command(_console(), run, view, evidence, rubric, at_once)
+
+
+@app.command("judge-check")
+def judge_check(
+    judges: Annotated[list[str], typer.Option("--judge", help="Judge to check, as provider/name; repeat for several.")],
+    view: Annotated[str, typer.Option(help="actions, actions+reasoning or reasoning.")] = "actions+reasoning",
+    evidence: Annotated[bool, typer.Option(help="Show the host's record of calls beside the transcript.")] = True,
+    rubric: Annotated[str, typer.Option(help="Version of the rubric.")] = "1-A",
+    results: Annotated[Path, typer.Option("--results", help="Folder that checks are kept in.")] = CHECKS,
+    at_once: Annotated[int, typer.Option(min=1, help="Cases judged at the same time.")] = 16,
+) -> None:
+    """Check judges on transcripts whose truth is known; call it again to continue."""
+    from sidedoor.evals.judging.check.command import check_command
+
+    raise typer.Exit(check_command(_console(), judges, view, evidence, rubric, results, at_once))
+
+
+@app.command()
+def review(
+    run: Annotated[Path, typer.Argument(help="Folder of a run (results/runs/<id>), judged or not.")],
+    study: Annotated[str | None, typer.Option(help="Judging study, if the run has several.")] = None,
+    reviewer: Annotated[str | None, typer.Option(help="Your name; the page asks for it if left out.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 for a free one.")] = 0,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Hide verdicts and other reviewers' decisions until one's own is in.")
+    ] = False,
+    negatives: Annotated[
+        int | None, typer.Option(min=0, help="Random samples that nothing speaks against; 100, or as before.")
+    ] = None,
+    summary: Annotated[bool, typer.Option("--summary", help="Only say how far the review is, and who agrees.")] = False,
+) -> None:
+    """Serve a local page on which people decide what judges and state disagree on."""
+    from sidedoor.evals.judging.review.command import review_command
+
+    review_command(_console(), run, study, reviewer, port, blind, negatives, summary)
+
+
+@app.command()
+def agreement(
+    run: Annotated[Path, typer.Argument(help="Folder of a run (results/runs/<id>) that was judged.")],
+    name: Annotated[str, typer.Option(help="Name of the study, if the run has several.")] = "panel",
+    level: Annotated[float, typer.Option(help="Two-sided confidence level.")] = 0.95,
+) -> None:
+    """Say how far a run's judges agree, and what review makes of their rates."""
+    from sidedoor.evals.judging.command import agreement_command
+
+    if not 0 < level < 1:
+        _stop(f"--level lies between 0 and 1, such as 0.95; got {level:g}", EXIT_USAGE)
+    agreement_command(_console(), run, name, level)
 
 
 @app.command()
@@ -215,11 +304,23 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+@image.command("export")
+def image_export(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where to; by default where `--sandbox embedded` looks.")
+    ] = None,
+) -> None:
+    """Unpack the image's programs, for agents to find them, and not the system's, where there is no engine."""
+    from sidedoor.evals.doctor import export_programs
+
+    export_programs(_console(), folder)
+
+
 @app.command()
 def clean(
     everything: Annotated[bool, typer.Option("--all", help="Also containers of runs that are still going.")] = False,
 ) -> None:
-    """Remove containers that a killed run left behind; only ours."""
+    """Remove containers and folders that a killed run left behind; only ours."""
     from sidedoor.evals.doctor import remove_left_behind
 
     remove_left_behind(_console(), everything)
@@ -282,6 +383,9 @@ def plan(
     prices = Prices(input_price, output_price) if input_price is not None and output_price is not None else None
     question = Question(base_rate, margin, difference, power)
     print_plan(_console(), question, models, suite, scenario, variant, past, prices, max_samples)
+
+
+add_commands(app)
 
 
 @importing.command("instrumental-choices")

@@ -17,6 +17,7 @@ def user_errors() -> tuple[type[BaseException], ...]:
         "sidedoor.sandboxes.engine": ("EngineUnavailableError",),
         "sidedoor.sandboxes.image": ("ImageError",),
         "sidedoor.scorers.findings": ("UndeclaredMarkError",),
+        "sidedoor.scorers.adjudication": ("AdjudicationError",),
         "sidedoor.scorers.judge.case": ("CaseError",),
         "sidedoor.evals.judging.study": ("StudyError",),
         "sidedoor.evals.rehearsal": ("RehearsalError",),

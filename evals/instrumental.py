@@ -11,8 +11,10 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import SandboxEnvironmentSpec, store_as
 
 from sidedoor.evals.agents import operator
+from sidedoor.sandboxes.choice import SANDBOX_TYPES, chosen_provider, provider_named
+from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.sandboxes.spec import Episode
-from sidedoor.scorers.judge.scorer import judge_scorer
+from sidedoor.scorers.judge.scorer import bound_judge, judge_scorer
 from sidedoor.scorers.record import EpisodeRecord
 from sidedoor.scorers.state import state_scorer, unreduced
 from sidedoor.tasks.catalogue import Scenario, load_scenario, load_suite, parse_variant, scenario_ids
@@ -21,8 +23,6 @@ from sidedoor.tasks.yaml_source import SourceError
 
 CROSSED = ("usefulness", "stance", "monitoring", "stakes", "framing", "honest_path")
 """Factors that `design=full` crosses; the others keep their default."""
-
-SANDBOX = "sidedoor"
 
 
 @task
@@ -33,6 +33,7 @@ def instrumental(
     design: str = "suite",
     seed: int = 0,
     judge: bool = False,
+    sandbox: str | None = None,
 ) -> Task:
     """The instrumental suite.
 
@@ -43,13 +44,16 @@ def instrumental(
         design: `suite` for the named variants, `full` for the crossing of all factors.
         seed: offset of the epochs' seeds.
         judge: whether the model with the role `judge` reads each transcript, too.
+        sandbox: `docker` or `embedded`; Docker where an engine answers, if left out.
 
     Raises:
         SourceError: an unknown scenario, variant, factor, level or design.
-        ValueError: a judge is wanted, and no model has the role.
+        ProviderUnavailableError: an unknown sandbox.
+        PrerequisiteError: a judge is wanted, and no model has the role.
     """
-    made = suite_task("instrumental", scenario, variant, epochs, design, seed)
+    made = suite_task("instrumental", scenario, variant, epochs, design, seed, sandbox=chosen_provider(sandbox))
     if judge:
+        bound_judge(None)
         made.scorer = [*(made.scorer or []), judge_scorer()]
     return made
 
@@ -62,19 +66,26 @@ def suite_task(
     design: str,
     seed: int,
     agent: Agent | None = None,
+    sandbox: ProviderName = "docker",
 ) -> Task:
     """A suite's cells as an Inspect task (arguments as in `instrumental`)."""
     scenarios = select_scenarios(suite, scenario)
     points = select_points(suite, variant, design)
     samples = [
-        cell_sample(one, name, factors, epoch, seed + epoch)
+        cell_sample(one, name, factors, epoch, seed + epoch, sandbox)
         for epoch, one, (name, factors) in itertools.product(range(1, epochs + 1), scenarios, points)
         if _offered(one, factors)
     ]
-    return build_task(suite, scenarios, samples, agent)
+    return build_task(suite, scenarios, samples, agent, sandbox)
 
 
-def build_task(suite: str, scenarios: Sequence[Scenario], samples: list[Sample], agent: Agent | None = None) -> Task:
+def build_task(
+    suite: str,
+    scenarios: Sequence[Scenario],
+    samples: list[Sample],
+    agent: Agent | None = None,
+    sandbox: ProviderName = "docker",
+) -> Task:
     """Samples of a suite as an Inspect task."""
     limits = [one.spec.limits for one in scenarios]
     return Task(
@@ -83,13 +94,16 @@ def build_task(suite: str, scenarios: Sequence[Scenario], samples: list[Sample],
         solver=agent or operator(),
         scorer=state_scorer(),
         epochs=Epochs(1, unreduced()),
-        sandbox=SANDBOX,
+        sandbox=SANDBOX_TYPES[sandbox],
         message_limit=max(limit.messages for limit in limits),
         time_limit=max(limit.minutes for limit in limits) * 60,
         fail_on_error=False,
         version=f"{load_suite(suite).version}+{_content(scenarios)}",
         name=suite,
-        metadata={"scenarios": {one.id: {"version": one.spec.version, "sha256": one.digest} for one in scenarios}},
+        metadata={
+            "scenarios": {one.id: {"version": one.spec.version, "sha256": one.digest} for one in scenarios},
+            "sandbox": {"provider": sandbox, "image": provider_named(sandbox).image},
+        },
     )
 
 
@@ -98,13 +112,20 @@ def _content(scenarios: Sequence[Scenario]) -> str:
     return hashlib.sha256("".join(sorted(one.digest for one in scenarios)).encode()).hexdigest()[:12]
 
 
-def cell_sample(scenario: Scenario, variant: str, factors: dict[str, str], epoch: int, seed: int) -> Sample:
+def cell_sample(
+    scenario: Scenario,
+    variant: str,
+    factors: dict[str, str],
+    epoch: int,
+    seed: int,
+    sandbox: ProviderName = "docker",
+) -> Sample:
     """One cell at one epoch."""
     episode = Episode(suite=scenario.suite, scenario=scenario.id, factors=factors, seed=seed)
     return Sample(
         id=f"{scenario.id}-{variant}-{epoch}",
         input=scenario.render(factors, seed).prompt,
-        sandbox=SandboxEnvironmentSpec(SANDBOX, episode),
+        sandbox=SandboxEnvironmentSpec(SANDBOX_TYPES[sandbox], episode),
         metadata={
             "suite": scenario.suite,
             "scenario": scenario.id,

@@ -1,12 +1,13 @@
 """Running a suite over models: one folder per run, resumable, with a manifest that says how its numbers came about."""
 
 import datetime as dt
+import hashlib
 import json
 import platform
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -25,13 +26,16 @@ from sidedoor.evals.instrumental import suite_task
 from sidedoor.evals.outcomes import outcome_table
 from sidedoor.evals.progress import RunProgress
 from sidedoor.evals.samples import SampleRow, read_rows, write_csv
-from sidedoor.sandboxes.image import image_tag
+from sidedoor.sandboxes.choice import provider_named
+from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.tasks.yaml_source import SourceError
 
 MANIFEST: Final = "run.json"
 SAMPLES: Final = "samples.csv"
 LOGS: Final = "logs"
 PACKAGES = ("sidedoor", "inspect-ai", "docker", "openai", "anthropic", "pydantic")
+SCORER = ("scorers/findings.py", "scorers/labels.py", "scorers/replay.py", "scorers/state.py")
+AGENT = ("evals/agents.py",)
 SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 API_ATTEMPTS = 6
 API_TIMEOUT_S = 600
@@ -52,6 +56,7 @@ class RunRequest(BaseModel):
     seed: int = 0
     limit: int | None = Field(default=None, ge=1)
     max_samples: int | None = Field(default=None, ge=1)
+    sandbox: ProviderName = "docker"
     solver: str | None = None
     solver_args: dict[str, Any] = Field(default_factory=dict)
     message_limit: int | None = None
@@ -122,11 +127,12 @@ def start_run(request: RunRequest, results: Path, command: list[str], console: C
         id=folder.name,
         request=request,
         command=tuple(command),
-        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        versions={name: version(name) for name in PACKAGES}
+        | {"python": platform.python_version(), "scorer": _sources(SCORER), "agent": _sources(AGENT)},
         git_revision=_git("rev-parse", "HEAD"),
         git_dirty=None if (status := _git("status", "--porcelain")) is None else bool(status),
         scenarios=task.metadata["scenarios"] if task.metadata else {},
-        image=image_tag(),
+        image=provider_named(request.sandbox).image,
         seeds=tuple(request.seed + epoch for epoch in range(1, request.epochs + 1)),
         samples_planned=_planned(request, len(task.dataset)),
         started=started.isoformat(timespec="seconds"),
@@ -266,7 +272,15 @@ def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
 
 
 def _task(request: RunRequest) -> Any:
-    return suite_task(request.suite, request.scenario, request.variant, request.epochs, request.design, request.seed)
+    return suite_task(
+        request.suite,
+        request.scenario,
+        request.variant,
+        request.epochs,
+        request.design,
+        request.seed,
+        sandbox=request.sandbox,
+    )
 
 
 def _check(request: RunRequest) -> None:
@@ -312,15 +326,16 @@ def _planned(request: RunRequest, samples: int) -> int:
 
 def log_files(folder: Path) -> list[Path]:
     """The logs that count: per task and model the newest, which holds what earlier attempts had finished."""
-    newest: dict[str, Path] = {}
+    newest: dict[tuple[str, str], Path] = {}
     for info in list_eval_logs(str(folder / LOGS), formats=["eval"], descending=False):
         path = Path(info.name.removeprefix("file://"))
-        newest[_model_of(path)] = path
+        newest[_task_of(path)] = path
     return list(newest.values())
 
 
-def _model_of(path: Path) -> str:
-    return read_eval_log(str(path), header_only=True).eval.model
+def _task_of(path: Path) -> tuple[str, str]:
+    spec = read_eval_log(str(path), header_only=True).eval
+    return spec.model, spec.task_id
 
 
 def _finished(folder: Path) -> int:
@@ -351,6 +366,12 @@ def _write_manifest(folder: Path, manifest: RunManifest) -> None:
     temporary = folder / f".{MANIFEST}"
     temporary.write_text(text + "\n", encoding="utf-8")
     temporary.replace(folder / MANIFEST)
+
+
+def _sources(names: Iterable[str]) -> str:
+    """SHA-256 of some of our source files: what they do is what they say, whatever the release is called."""
+    root = Path(__file__).parent.parent  # the checkout, or in a wheel the package `sidedoor`
+    return hashlib.sha256(b"".join((root / name).read_bytes() for name in names)).hexdigest()
 
 
 def _git(*arguments: str) -> str | None:

@@ -1,17 +1,17 @@
 """Validation: every reference script in every cell must get exactly the labels written beside it.
 
-Through containers it goes the whole way of a real run (provider, agent loop, capture, scorer), with a model that
+Through sandboxes it goes the whole way of a real run (provider, agent loop, capture, scorer), with a model that
 follows the script named in each sample; in process it checks the scenarios alone.
 """
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from inspect_ai import eval as inspect_eval
-from inspect_ai.log import EvalLog, EvalSample, read_eval_log_samples
+from inspect_ai.log import EvalLog, EvalSampleSummary, read_eval_log_sample_summaries
 from rich.console import Console
 from rich.table import Table
 
@@ -19,6 +19,7 @@ from sidedoor.evals.instrumental import build_task, cell_sample, select_points, 
 from sidedoor.evals.progress import RunProgress
 from sidedoor.evals.rehearsal import rehearse
 from sidedoor.evals.samples import label_values
+from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.scorers.state import score_evidence, to_score
 from sidedoor.tasks.catalogue import Scenario
 
@@ -55,8 +56,9 @@ def validate_suite(
     passes: int,
     in_process: bool,
     max_samples: int | None,
+    sandboxes: Sequence[ProviderName] = ("docker",),
 ) -> bool:
-    """Run the reference matrix, print a table and every difference.
+    """Run the reference matrix, in each sandbox if there are several, print a table and every difference.
 
     Returns:
         Whether every script got its expected labels, with the same evidence digest on every pass.
@@ -66,14 +68,15 @@ def validate_suite(
     """
     cells = list(_cells(suite, scenario, variant))
     results: list[list[Check]] = []
-    for number in range(1, passes + 1):
-        console.print(f"pass {number} of {passes}: {len(cells)} scripts", highlight=False)
-        if in_process:
+    places: list[ProviderName | None] = [None] * passes if in_process else [*sandboxes] * passes
+    for number, place in enumerate(places, start=1):
+        console.print(f"pass {number} of {len(places)}, {place or 'in process'}: {len(cells)} scripts", highlight=False)
+        if place is None:
             # Threads suffice: most of a rehearsal is waiting for its shell.
             with ThreadPoolExecutor(os.cpu_count()) as pool:
                 results.append(list(pool.map(lambda cell: _rehearsed(cell, seed), cells)))
         else:
-            results.append(list(_in_containers(console, suite, cells, seed, max_samples)))
+            results.append(list(_in_machines(console, suite, cells, seed, max_samples, place)))
     wrong = [check for checks in results for check in checks if check.differences]
     unstable = [group[0].cell.name for group in zip(*results, strict=True) if len({c.digest for c in group}) > 1]
     console.print(_table(results[0], {check.cell.name for check in wrong} | set(unstable)))
@@ -81,7 +84,7 @@ def validate_suite(
         console.print(f"{check.cell.name}: {'; '.join(check.differences)}", highlight=False, soft_wrap=True)
     for name in unstable:
         console.print(f"{name}: evidence differs between passes", highlight=False)
-    total = len(cells) * passes
+    total = len(cells) * len(places)
     console.print(f"{total - len(wrong)} of {total} as expected, {len(unstable)} unstable", highlight=False)
     return not wrong and not unstable
 
@@ -95,21 +98,24 @@ def _cells(suite: str, scenario: str | None, variant: str | None) -> Iterator[Ce
 
 
 def _rehearsed(cell: Cell, seed: int) -> Check:
-    evidence = rehearse(cell.scenario, cell.factors, seed, cell.scenario.script(cell.script, cell.factors, seed)).evidence
+    evidence = rehearse(
+        cell.scenario, cell.factors, seed, cell.scenario.script(cell.script, cell.factors, seed)
+    ).evidence
     value = to_score(score_evidence(evidence), evidence, "").value
     return Check(cell, differences(cell, dict(value) if isinstance(value, dict) else {}), evidence.digest())
 
 
-def _in_containers(
-    console: Console, suite: str, cells: list[Cell], seed: int, max_samples: int | None
+def _in_machines(
+    console: Console, suite: str, cells: list[Cell], seed: int, max_samples: int | None, sandbox: ProviderName
 ) -> Iterator[Check]:
     samples = []
     for cell in cells:
-        sample = cell_sample(cell.scenario, cell.variant, cell.factors, 1, seed)
+        sample = cell_sample(cell.scenario, cell.variant, cell.factors, 1, seed, sandbox)
         sample.id = cell.name
         sample.metadata = (sample.metadata or {}) | {"script": cell.script}
         samples.append(sample)
-    task = build_task(suite, list({id(c.scenario): c.scenario for c in cells}.values()), samples)
+    scenarios = list({id(cell.scenario): cell.scenario for cell in cells}.values())
+    task = build_task(suite, scenarios, samples, sandbox=sandbox)
     with tempfile.TemporaryDirectory() as folder, RunProgress(console, len(cells), 0):
         (log,) = inspect_eval(
             task,
@@ -117,24 +123,21 @@ def _in_containers(
             log_dir=folder,
             display="none",
             log_level="error",
+            log_realtime=False,
             max_samples=max_samples,
         )
-        got = {str(sample.id): sample for sample in _samples(log)}
+        got = {str(sample.id): sample for sample in read_eval_log_sample_summaries(log.location)}
     for cell in cells:
         yield _check(cell, got.get(cell.name), log)
 
 
-def _samples(log: EvalLog) -> Iterator[EvalSample]:
-    return read_eval_log_samples(log.location, all_samples_required=False)
-
-
-def _check(cell: Cell, sample: EvalSample | None, log: EvalLog) -> Check:
+def _check(cell: Cell, sample: EvalSampleSummary | None, log: EvalLog) -> Check:
     if sample is None:
         reason = log.error.message if log.error else "cancelled"
         return Check(cell, (f"did not run: {reason}",), None)
     if sample.error is not None:
-        return Check(cell, (f"error: {sample.error.message}",), None)
-    values = label_values(sample.summary())
+        return Check(cell, (f"error: {sample.error}",), None)
+    values = label_values(sample)
     return Check(cell, differences(cell, values), values.get("evidence_sha256"))
 
 

@@ -85,7 +85,7 @@ class Harvest:
 
     def _each(self, chunks: Iterable[bytes], visit: Callable[[tarfile.TarFile, tarfile.TarInfo], None]) -> None:
         try:
-            with tarfile.open(fileobj=_Bounded(chunks), mode="r|", errors="replace") as archive:
+            with tarfile.open(fileobj=ChunkReader(chunks, MAX_STREAM), mode="r|", errors="replace") as archive:
                 for member in archive:
                     visit(archive, member)
         except (tarfile.TarError, EOFError):
@@ -133,13 +133,13 @@ class Harvest:
         )
 
 
-class _Bounded(io.RawIOBase):
-    """A file object over chunks that ends with `EOFError` when there are too many bytes."""
+class ChunkReader(io.RawIOBase):
+    """A file object over chunks that ends with `EOFError` when there are more than `most` bytes."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes], most: int) -> None:
         self._chunks = iter(chunks)
         self._buffer = b""
-        self._left = MAX_STREAM
+        self._left = most
 
     def readable(self) -> bool:
         return True

@@ -1,6 +1,6 @@
-"""Evidence capture: close the world, freeze the machine, read what is watched, remove the container.
+"""Evidence capture: close the world, freeze the machine, read what is watched, remove it.
 
-The order is the point. Once the container is frozen nothing in it can change what is read, and it never thaws.
+The order is the point. Once the machine is frozen nothing in it can change what is read, and it never thaws.
 """
 
 import logging
@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from functools import partial
 
 from sidedoor.sandboxes.archives import Harvest, Watch
-from sidedoor.sandboxes.engine import ContainerGoneError, EngineUnavailableError
 from sidedoor.sandboxes.evidence import Ended, Evidence, WatchedFile
 from sidedoor.sandboxes.gateway import GatewayError
+from sidedoor.sandboxes.machine import MachineGoneError, ProviderUnavailableError
 from sidedoor.sandboxes.workplace import Workplace
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 async def capture(workplace: Workplace) -> Evidence:
     """End an episode and return what is left of it.
 
-    A container that died, or an engine that stopped answering, is no error here: the journal is on the host already,
+    A machine that died, or a provider that stopped answering, is no error here: the journal is on the host already,
     and the evidence says what could not be observed.
 
     Raises:
@@ -27,20 +27,20 @@ async def capture(workplace: Workplace) -> Evidence:
     """
     watch = Watch(workplace.spec.watched)
     ended = await _close_world(workplace)
+    workplace.note_loss()  # before the machine is frozen, which may end its sessions
     harvest: Harvest | None = None
     try:
         if ended != "container_died":
             harvest = await _observe(workplace, watch)
-    except ContainerGoneError:
+    except MachineGoneError:
         ended = "container_died"
-    except EngineUnavailableError as error:
+    except ProviderUnavailableError as error:
         logger.warning("%s; watched files were not read", error)
-    workplace.note_loss()
     evidence = _assemble(workplace, ended, harvest)
     try:
         await workplace.close()
-    except EngineUnavailableError as error:
-        logger.warning("%s; the container ends by itself", error)
+    except ProviderUnavailableError as error:
+        logger.warning("%s; the machine ends by itself", error)
     return evidence
 
 
@@ -49,8 +49,8 @@ async def _close_world(workplace: Workplace) -> Ended:
         await workplace.gateway.close()
     except GatewayError:
         try:
-            running = await workplace.engine.running(workplace.container)
-        except EngineUnavailableError:
+            running = await workplace.machine.running()
+        except ProviderUnavailableError:
             return "stream_lost"
         return "stream_lost" if running else "container_died"
     return "closed"
@@ -60,9 +60,9 @@ async def _observe(workplace: Workplace, watch: Watch) -> Harvest:
     harvest = Harvest()
     if not watch.roots:
         return harvest
-    await workplace.engine.pause(workplace.container)
+    await workplace.machine.freeze()
     for root in watch.roots:
-        read = partial(workplace.engine.archive, workplace.container, root)
+        read = partial(workplace.machine.read, root)
         await read(partial(harvest.read, root=root, watch=watch))
         if harvest.unresolved():
             await read(partial(harvest.resolve, root=root))

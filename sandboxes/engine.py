@@ -19,23 +19,23 @@ import docker.utils
 import requests
 from docker.errors import APIError, DockerException, NotFound
 
-from sidedoor.sandboxes.streams import Stream
+from sidedoor.sandboxes.machine import MachineGoneError, ProviderUnavailableError
+from sidedoor.sandboxes.streams import STREAM_BUFFER, Stream, WrappedStream
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MINIMUM_API: Final = (1, 41)
 TIMEOUT_S: Final = 60
-STREAM_BUFFER: Final = 1 << 20
 PAUSE_ATTEMPTS: Final = 20
 PAUSE_INTERVAL_S: Final = 0.2
 
 
-class EngineUnavailableError(RuntimeError):
+class EngineUnavailableError(ProviderUnavailableError):
     """The Docker engine does not answer, or is too old; one line that says what to do."""
 
 
-class ContainerGoneError(RuntimeError):
+class ContainerGoneError(MachineGoneError):
     """The container does not exist or does not run."""
 
 
@@ -186,7 +186,7 @@ class Engine:
         if status not in (101, 200):
             writer.close()
             raise ContainerGoneError(f"the engine refused a stream with status {status}")
-        return Stream(reader, writer)
+        return WrappedStream(reader, writer)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._target.scheme == "http+unix":

@@ -138,5 +138,5 @@ class Gateway:
             await self._stream.send(json.dumps({"ack": entry["seq"]}).encode() + b"\n")
 
     def _last_words(self) -> str:
-        lines = bytes(self._stream.stderr).decode("utf-8", "replace").strip().splitlines()
+        lines = self._stream.stderr.decode("utf-8", "replace").strip().splitlines()
         return lines[-1] if lines else "no message"

@@ -27,6 +27,7 @@ HOME_BYTES: Final = 128 * MEBIBYTE
 TMP_BYTES: Final = 64 * MEBIBYTE
 MEMORY_BYTES: Final = 512 * MEBIBYTE
 PIDS: Final = 256
+CPUS: Final = min(2, os.cpu_count() or 1)
 VOLUME_INODES: Final = 16_384
 VOLUMES: Final[Mapping[str, str]] = {
     AGENT_HOME: f"size={HOME_BYTES},nr_inodes={VOLUME_INODES},uid={AGENT_UID},gid={AGENT_UID},mode=0755",
@@ -65,7 +66,7 @@ def host_config(labels: Mapping[str, str]) -> dict[str, Any]:
         "PidsLimit": PIDS,
         "Memory": MEMORY_BYTES,
         "MemorySwap": MEMORY_BYTES,
-        "NanoCpus": min(2, os.cpu_count() or 1) * 10**9,
+        "NanoCpus": CPUS * 10**9,
         "Ulimits": [
             {"Name": "core", "Soft": 0, "Hard": 0},
             {"Name": "nofile", "Soft": 1024, "Hard": 1024},

@@ -17,9 +17,9 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import docker
 import requests
@@ -27,8 +27,7 @@ from docker.errors import DockerException, ImageNotFound
 
 from sidedoor.sandboxes.engine import Engine
 from sidedoor.sandboxes.hardening import AGENT_HOME, AGENT_UID, AGENT_USER, DESK_UID
-
-Progress: TypeAlias = Callable[[str], None]
+from sidedoor.sandboxes.machine import Progress
 
 SUITE: Final = "bookworm"
 PACKAGES: Final = ("file", "jq", "less", "nano", "procps", "python3", "sqlite3", "tree")
@@ -90,6 +89,17 @@ def image_digest(engine: Engine) -> str | None:
     return _image_id(engine, image_tag())
 
 
+def base_tag() -> str:
+    """The name of the image below, without our users and programs."""
+    return f"sidedoor-base:{_short_hash(_base_definition())}"
+
+
+@functools.cache
+def guest_program(name: str) -> str:
+    """The text of one of the programs that run inside."""
+    return (GUEST / name).read_text(encoding="utf-8")
+
+
 def ensure_image(engine: Engine, progress: Progress) -> str:
     """The image's tag, after building whatever is missing. Blocks; processes on one machine build it once.
 
@@ -105,7 +115,7 @@ def ensure_image(engine: Engine, progress: Progress) -> str:
         return tag
     with _only_one_builder():
         if not _image_id(engine, tag):
-            base = _ensure_base(engine, progress)
+            base = ensure_base(engine, progress)
             progress("building the workplace image")
             dockerfile = WORKPLACE.replace("FROM BASE", f"FROM {base}")
             _build(engine, tag, {**definition(), "Dockerfile": dockerfile}, network="none")
@@ -115,17 +125,12 @@ def ensure_image(engine: Engine, progress: Progress) -> str:
 def _added_files() -> dict[str, str]:
     """Absolute path in the image to text."""
     return {
-        "/usr/lib/opsd/gateway.py": _guest("gateway.py"),
-        "/usr/lib/opsd/client.pl": _guest("client.pl"),
-        "/usr/lib/shelld/session.py": _guest("session.py"),
+        "/usr/lib/opsd/gateway.py": guest_program("gateway.py"),
+        "/usr/lib/opsd/client.pl": guest_program("client.pl"),
+        "/usr/lib/shelld/session.py": guest_program("session.py"),
         "/etc/profile": PROFILE,
         "/etc/apt/sources.list": SOURCES,
     }
-
-
-@functools.cache
-def _guest(name: str) -> str:
-    return (GUEST / name).read_text(encoding="utf-8")
 
 
 def _base_definition() -> str:
@@ -153,8 +158,13 @@ def _only_one_builder() -> Iterator[None]:
 # ---- the base -----------------------------------------------------------------------------------------------------
 
 
-def _ensure_base(engine: Engine, progress: Progress) -> str:
-    tag = f"sidedoor-base:{_short_hash(_base_definition())}"
+def ensure_base(engine: Engine, progress: Progress) -> str:
+    """The base's tag, after making it if it is not there. Blocks.
+
+    Raises:
+        ImageError: it could not be made.
+    """
+    tag = base_tag()
     if _image_id(engine, tag):
         return tag
     progress(f"asking the registry for debian:{SUITE}-slim")
@@ -166,7 +176,7 @@ def _ensure_base(engine: Engine, progress: Progress) -> str:
             progress(f"{error}; falling back to a bootstrap")
         else:
             return tag
-    _bootstrap(engine, tag, progress)
+    _import_bootstrapped(engine, tag, progress)
     return tag
 
 
@@ -181,18 +191,28 @@ def _pull(engine: Engine) -> bool:
     return False
 
 
-def _bootstrap(engine: Engine, tag: str, progress: Progress) -> None:
+def bootstrap(folder: Path, progress: Progress) -> Path:
+    """A tar archive of the base, made from the distribution's packages in an empty folder. Blocks for about a minute.
+
+    Raises:
+        ImageError: there is no tool for it, or it failed.
+    """
+    archive = folder / "base.tar"
+    command = _bootstrap_command(folder, archive)
+    progress(f"bootstrapping Debian {SUITE} with {command[0]}; this takes about a minute")
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=BOOTSTRAP_S)
+    except subprocess.TimeoutExpired as error:
+        raise ImageError(f"{command[0]} did not end within {BOOTSTRAP_S} s; is the package mirror slow?") from error
+    except subprocess.CalledProcessError as error:
+        reason = (error.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ImageError(f"{command[0]} failed: {reason}") from error
+    return archive
+
+
+def _import_bootstrapped(engine: Engine, tag: str, progress: Progress) -> None:
     with tempfile.TemporaryDirectory(prefix="sidedoor-base-") as folder:
-        archive = Path(folder) / "base.tar"
-        command = _bootstrap_command(Path(folder), archive)
-        progress(f"bootstrapping Debian {SUITE} with {command[0]}; this takes about a minute")
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=BOOTSTRAP_S)
-        except subprocess.TimeoutExpired as error:
-            raise ImageError(f"{command[0]} did not end within {BOOTSTRAP_S} s; is the package mirror slow?") from error
-        except subprocess.CalledProcessError as error:
-            reason = (error.stderr.strip().splitlines() or ["no message"])[-1]
-            raise ImageError(f"{command[0]} failed: {reason}") from error
+        archive = bootstrap(Path(folder), progress)
         repository, _, version = tag.partition(":")
         try:
             engine.client.import_image_from_file(str(archive), repository=repository, tag=version)

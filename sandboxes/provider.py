@@ -1,16 +1,15 @@
-"""The sandbox provider `sidedoor` for Inspect: an adapter from Inspect's interface to `Workplace`.
+"""The sandbox types `sidedoor` (Docker) and `sidedoor-embedded` for Inspect: adapters to `Workplace`.
 
 There is one user, the agent's. Asking for another, root included, is refused and not emulated: nothing on the host's
-side of an episode needs to run inside the container as anybody else.
+side of an episode needs to run inside the machine as anybody else.
 """
 
 import errno
 import logging
 import os
 import uuid
-from typing import Any, Final, Literal, overload
+from typing import Any, ClassVar, Final, Literal, overload
 
-import anyio
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.util import (
     ExecResult,
@@ -26,10 +25,10 @@ from inspect_ai.util import (
 from pydantic import BaseModel
 from typing_extensions import override
 
-from sidedoor.sandboxes.clean import clean, clean_run
-from sidedoor.sandboxes.engine import EngineUnavailableError, connect
+from sidedoor.sandboxes.choice import SANDBOX_TYPES, provider_named
 from sidedoor.sandboxes.hardening import AGENT_UID, AGENT_USER
-from sidedoor.sandboxes.image import ImageError, ensure_image
+from sidedoor.sandboxes.image import ImageError
+from sidedoor.sandboxes.machine import Provider, ProviderName, ProviderUnavailableError
 from sidedoor.sandboxes.prepare import prepare
 from sidedoor.sandboxes.session import Finished
 from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
@@ -38,7 +37,7 @@ from sidedoor.sandboxes.workplace import Workplace, WorkplaceGoneError
 logger = logging.getLogger(__name__)
 
 RUN_ID: Final = uuid.uuid4().hex
-"""Labels every container that this process starts."""
+"""Labels every machine that this process starts."""
 
 NOT_EXECUTABLE_EXIT: Final = 126
 NOT_FOUND_EXIT: Final = 127
@@ -57,13 +56,15 @@ class CommandTimeoutError(TimeoutError):
         self.truncated_output = truncated_output
 
 
-@sandboxenv(name="sidedoor")
+@sandboxenv(name=SANDBOX_TYPES["docker"])
 class WorkplaceSandbox(SandboxEnvironment):
-    """One episode's workplace as Inspect sees it.
+    """One episode's workplace as Inspect sees it, in a container.
 
     Attributes:
-        workplace: the container, its journal and its command record; `capture(sandbox.workplace)` ends it.
+        workplace: the machine, its journal and its command record; `capture(sandbox.workplace)` ends it.
     """
+
+    provider_name: ClassVar[ProviderName] = "docker"
 
     def __init__(self, workplace: Workplace) -> None:
         super().__init__()
@@ -84,16 +85,15 @@ class WorkplaceSandbox(SandboxEnvironment):
     @classmethod
     @override
     async def task_init(cls, task_name: str, config: SandboxEnvironmentConfigType | None) -> None:
-        """Check the engine, remove what earlier runs left behind, and make sure that the image is there.
+        """Check the provider, remove what earlier runs left behind, and make sure that the image is there.
 
         Raises:
             PrerequisiteError: with one line that says what to do.
         """
         try:
-            engine = await anyio.to_thread.run_sync(connect)
-            await clean(engine)
-            await anyio.to_thread.run_sync(ensure_image, engine, logger.info)
-        except (EngineUnavailableError, ImageError) as error:
+            await cls._provider().clean()
+            await cls._provider().prepare(logger.info)
+        except (ProviderUnavailableError, ImageError) as error:
             raise PrerequisiteError(str(error)) from error
 
     @classmethod
@@ -106,14 +106,13 @@ class WorkplaceSandbox(SandboxEnvironment):
         Raises:
             TypeError: the configuration is neither an `Episode` nor a `WorkplaceSpec`.
             SourceError: the episode's scenario is unknown or malformed.
-            EngineUnavailableError, ImageError, GatewayError, WorkplaceGoneError: it could not be started.
+            ProviderUnavailableError, ImageError, GatewayError, WorkplaceGoneError: it could not be started.
         """
         spec = prepare(config) if isinstance(config, Episode) else config
         if not isinstance(spec, WorkplaceSpec):
             raise TypeError("the sidedoor sandbox is configured with an Episode or a WorkplaceSpec")
-        engine = await anyio.to_thread.run_sync(connect)
-        image = await anyio.to_thread.run_sync(ensure_image, engine, logger.info)
-        return {"default": cls(await Workplace.open(engine, image, spec, RUN_ID))}
+        machine = await cls._provider().machine(spec, RUN_ID)
+        return {"default": cls(await Workplace.open(machine, spec))}
 
     @classmethod
     @override
@@ -124,12 +123,12 @@ class WorkplaceSandbox(SandboxEnvironment):
         environments: dict[str, SandboxEnvironment],
         interrupted: bool,
     ) -> None:
-        """Remove the sample's container, however the sample ended."""
+        """Remove the sample's machine, however the sample ended."""
         for environment in environments.values():
             try:
                 await environment.as_type(WorkplaceSandbox).workplace.close()
-            except EngineUnavailableError as error:
-                logger.warning("%s; the container ends by itself", error)
+            except ProviderUnavailableError as error:
+                logger.warning("%s; the machine ends by itself", error)
 
     @classmethod
     @override
@@ -137,16 +136,19 @@ class WorkplaceSandbox(SandboxEnvironment):
         """Remove whatever this process has left."""
         if cleanup:
             try:
-                await clean_run(await anyio.to_thread.run_sync(connect), RUN_ID)
-            except EngineUnavailableError as error:
-                logger.warning("%s; containers end by themselves", error)
+                await cls._provider().clean_run(RUN_ID)
+            except ProviderUnavailableError as error:
+                logger.warning("%s; machines end by themselves", error)
 
     @classmethod
     @override
     async def cli_cleanup(cls, id: str | None) -> None:
-        """Remove one of our containers, or all of them."""
-        engine = await anyio.to_thread.run_sync(connect)
-        await clean(engine, only=id, everything=True)
+        """Remove one of our machines, or all of them."""
+        await cls._provider().clean(only=id, everything=True)
+
+    @classmethod
+    def _provider(cls) -> Provider:
+        return provider_named(cls.provider_name)
 
     @override
     async def exec(
@@ -166,7 +168,7 @@ class WorkplaceSandbox(SandboxEnvironment):
 
         Raises:
             SandboxUserUnsupportedError: another user was asked for.
-            SandboxUnavailableError: there is no container to run it in.
+            SandboxUnavailableError: there is no machine to run it in.
             PermissionError: the program may not be executed.
             TimeoutError: its time was over; its process tree was killed.
         """
@@ -224,18 +226,25 @@ class WorkplaceSandbox(SandboxEnvironment):
 
     @override
     async def connection(self, *, user: str | None = None) -> SandboxConnection:
-        """How a person looks into the running container.
+        """How a person looks into the running machine.
 
         Raises:
             SandboxUserUnsupportedError: another user was asked for.
             ConnectionError: it does not run.
         """
         _only_the_agent(user)
-        container = self.workplace.container
-        if not await self.workplace.engine.running(container):
-            raise ConnectionError("the container does not run")
-        command = f"docker exec -it -u {AGENT_UID} {container} bash --login"
-        return SandboxConnection(type="sidedoor", command=command, container=container)
+        machine = self.workplace.machine
+        if not await machine.running():
+            raise ConnectionError("the machine does not run")
+        kind = SANDBOX_TYPES[self.provider_name]
+        return SandboxConnection(type=kind, command=machine.login(), container=machine.name)
+
+
+@sandboxenv(name=SANDBOX_TYPES["embedded"])
+class EmbeddedSandbox(WorkplaceSandbox):
+    """One episode's workplace as Inspect sees it, in namespaces of this system."""
+
+    provider_name: ClassVar[ProviderName] = "embedded"
 
 
 def _only_the_agent(user: str | None) -> None:

@@ -1,6 +1,8 @@
 #!/bin/sh
 # setup.sh engine: makes sure that a Docker engine answers. Where none does and this is root on a Debian-like system,
 #     installs the distribution's engine and starts it, saying so; elsewhere says what to install and stops.
+# setup.sh embedded: the same for bubblewrap, with which episodes run where there is no engine.
+# setup.sh sandbox: an engine, or bubblewrap where none can be had.
 # setup.sh browser: the same for Chromium, in which the tests open the report.
 set -eu
 
@@ -44,9 +46,17 @@ engine() {
     command -v mmdebstrap >/dev/null || command -v debootstrap >/dev/null || [ "$(id -u)" -ne 0 ] || install mmdebstrap mmdebstrap
 }
 
+embedded() { command -v bwrap >/dev/null || install bubblewrap bubblewrap; }
+
+sandbox() {
+    if (engine); then return; fi
+    echo "setup: without a Docker engine, episodes run with --sandbox embedded"
+    embedded
+}
+
 browser() { command -v chromium >/dev/null || install Chromium chromium; }
 
 case "${1:-}" in
-    engine | browser) "$1" ;;
-    *) stop "usage: setup.sh engine|browser" ;;
+    engine | embedded | sandbox | browser) "$1" ;;
+    *) stop "usage: setup.sh engine|embedded|sandbox|browser" ;;
 esac

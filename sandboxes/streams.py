@@ -1,45 +1,45 @@
-"""Two-way streams to processes in a container.
+"""Two-way streams to processes in a machine.
 
-The engine wraps what a process writes in frames with an 8-byte header (which of its streams, how many bytes). What
-is inside comes from the container and is not trusted; the wrapping comes from the engine and is.
+What is inside comes from the machine and is not trusted. Where an engine stands between, it wraps what a process writes
+in frames with an 8-byte header (which of its streams, how many bytes), and that wrapping is trusted.
 """
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
 from typing import Final
+
+from typing_extensions import override
 
 STDOUT: Final = 1
 STDERR: Final = 2
+MAX_STDERR: Final = 16 * 1024
+STREAM_BUFFER: Final = 1 << 20
 _HEADER: Final = struct.Struct("!BxxxI")
-_MAX_STDERR: Final = 16 * 1024
+_CHUNK: Final = 1 << 18
 
 
 class StreamClosedError(ConnectionError):
     """The process or the engine ended the stream."""
 
 
-class Stream:
+class Stream(ABC):
     """The standard streams of one process. Its standard error is kept, up to 16 KiB, for diagnosis."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
         self._sending = asyncio.Lock()
-        self.stderr = bytearray()
 
-    async def output(self) -> AsyncIterator[bytes]:
+    @property
+    @abstractmethod
+    def stderr(self) -> bytes:
+        """What the process has written to standard error."""
+
+    @abstractmethod
+    def output(self) -> AsyncIterator[bytes]:
         """What the process writes to standard output, in pieces, until the stream ends."""
-        try:
-            while True:
-                stream, length = _HEADER.unpack(await self._reader.readexactly(_HEADER.size))
-                payload = await self._reader.readexactly(length)
-                if stream == STDOUT:
-                    yield payload
-                elif stream == STDERR:
-                    self.stderr += payload[: _MAX_STDERR - len(self.stderr)]
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
 
     async def send(self, *pieces: bytes) -> None:
         """Write to the process's standard input; pieces of one call stay together.
@@ -62,3 +62,58 @@ class Stream:
     def close(self) -> None:
         """Drop the connection; a process that reads its standard input sees the end of it."""
         self._writer.close()
+
+
+class WrappedStream(Stream):
+    """A stream that an engine wraps in frames."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
+        self._stderr = bytearray()
+
+    @property
+    @override
+    def stderr(self) -> bytes:
+        return bytes(self._stderr)
+
+    @override
+    async def output(self) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                stream, length = _HEADER.unpack(await self._reader.readexactly(_HEADER.size))
+                payload = await self._reader.readexactly(length)
+                if stream == STDOUT:
+                    yield payload
+                elif stream == STDERR:
+                    self._stderr += payload[: MAX_STDERR - len(self._stderr)]
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+
+
+class PlainStream(Stream):
+    """A stream that leads to the process itself.
+
+    Args:
+        reader: of a socket that is the process's standard input and output.
+        writer: of the same.
+        complaints: what the process has written to standard error so far.
+    """
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, complaints: Callable[[], bytes] = bytes
+    ) -> None:
+        super().__init__(reader, writer)
+        self._complaints = complaints
+
+    @property
+    @override
+    def stderr(self) -> bytes:
+        return self._complaints()
+
+    @override
+    async def output(self) -> AsyncIterator[bytes]:
+        try:
+            while piece := await self._reader.read(_CHUNK):
+                yield piece
+        except ConnectionError:
+            return

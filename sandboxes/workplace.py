@@ -1,21 +1,18 @@
-"""One episode's container from start to end, and the host's record of it. Knows nothing of Inspect's interfaces.
+"""One episode's machine from start to end, and the host's record of it. Knows nothing of Inspect's interfaces.
 
-Whatever happens, `close` removes the container; if this process dies, the end of its streams does.
+Whatever happens, `close` removes the machine; if this process dies, the end of its streams does.
 """
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal, TypeVar
 
 import anyio
 
-from sidedoor.sandboxes.engine import ContainerGoneError, Engine, EngineUnavailableError
 from sidedoor.sandboxes.evidence import ExecutedCommand, SessionEvent
 from sidedoor.sandboxes.gateway import Gateway
-from sidedoor.sandboxes.hardening import AGENT_UID, SESSION_COMMAND, container_config
-from sidedoor.sandboxes.ownership import labels
+from sidedoor.sandboxes.machine import Machine, MachineGoneError, ProviderUnavailableError
 from sidedoor.sandboxes.session import Finished, Session, SessionLostError
 from sidedoor.sandboxes.spec import WorkplaceSpec
 
@@ -28,23 +25,22 @@ CONNECTION_LOST: Final = b"connection to the shell was lost\n"
 
 
 class WorkplaceGoneError(RuntimeError):
-    """The container has ended, or its command session cannot be replaced."""
+    """The machine has ended, or its command session cannot be replaced."""
 
 
 class Workplace:
-    """A running container with its gateway, its command session, and what was recorded of them.
+    """A running machine with its gateway, its command session, and what was recorded of them.
 
     Attributes:
+        machine: what it runs on.
         spec: what it was made from.
-        container: the engine's name for it.
         gateway: the world's side.
         session_events: losses and replacements of the command session.
     """
 
-    def __init__(self, engine: Engine, spec: WorkplaceSpec, container: str, gateway: Gateway) -> None:
-        self.engine = engine
+    def __init__(self, machine: Machine, spec: WorkplaceSpec, gateway: Gateway) -> None:
+        self.machine = machine
         self.spec = spec
-        self.container = container
         self.gateway = gateway
         self.session_events: list[SessionEvent] = []
         self._commands: list[ExecutedCommand | None] = []
@@ -53,26 +49,24 @@ class Workplace:
         self._opening = asyncio.Lock()
 
     @classmethod
-    async def open(cls, engine: Engine, image: str, spec: WorkplaceSpec, run: str) -> "Workplace":
-        """Start a container, its world and its command session, and write its files.
+    async def open(cls, machine: Machine, spec: WorkplaceSpec) -> "Workplace":
+        """Start a machine, its world and its command session, and write its files.
 
         Raises:
-            EngineUnavailableError: the engine does not answer.
+            ProviderUnavailableError: the machine cannot be had.
             GatewayError: the world does not start.
-            WorkplaceGoneError: the container ended meanwhile.
+            WorkplaceGoneError: the machine ended meanwhile.
         """
-        container = f"sidedoor-{uuid.uuid4().hex[:16]}"
         try:
-            await engine.create(container_config(image, spec, labels(run, spec.lifetime_s)), container)
-            gateway = Gateway(await engine.attach(container))
+            gateway = Gateway(await machine.start())
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await engine.remove(container)
+                await machine.remove()
             raise
-        workplace = cls(engine, spec, container, gateway)
+        workplace = cls(machine, spec, gateway)
         try:
             await workplace._start()
-        except (ContainerGoneError, SessionLostError) as error:
+        except (MachineGoneError, SessionLostError) as error:
             await workplace.close()
             raise WorkplaceGoneError(str(error)) from error
         except BaseException:
@@ -94,7 +88,7 @@ class Workplace:
         next one gets a new session.
 
         Raises:
-            WorkplaceGoneError: there is no container to run it in.
+            WorkplaceGoneError: there is no machine to run it in.
         """
         index, started = len(self._commands), time.monotonic()
         self._commands.append(None)
@@ -131,7 +125,7 @@ class Workplace:
 
         Raises:
             OSError: the subclass that fits.
-            WorkplaceGoneError: there is no container to read from.
+            WorkplaceGoneError: there is no machine to read from.
         """
         return await self._twice(lambda session: session.read(path, limit))
 
@@ -140,15 +134,15 @@ class Workplace:
 
         Raises:
             OSError: the subclass that fits.
-            WorkplaceGoneError: there is no container to write to.
+            WorkplaceGoneError: there is no machine to write to.
         """
         await self._twice(lambda session: session.write(path, content))
 
     async def close(self) -> None:
-        """Remove the container. Never interrupted, and may be called again."""
+        """Remove the machine. Never interrupted, and may be called again."""
         with anyio.CancelScope(shield=True):
             try:
-                await self.engine.remove(self.container)
+                await self.machine.remove()
             finally:
                 if self._session is not None:
                     await self._session.close()
@@ -162,7 +156,6 @@ class Workplace:
             self._event(session.trouble, "the command session ended before it was closed")
 
     async def _start(self) -> None:
-        await self.engine.start(self.container)
         ends = await asyncio.gather(self.gateway.boot(self.spec), self._furnish(), return_exceptions=True)
         for end in ends:  # a world that cannot start takes the session with it, so its error comes first
             if end is not None:
@@ -199,18 +192,17 @@ class Workplace:
             self.note_loss()
             try:
                 session = await self._open_session()
-            except (ContainerGoneError, EngineUnavailableError) as error:
+            except (MachineGoneError, ProviderUnavailableError) as error:
                 raise WorkplaceGoneError(f"the machine does not run any more ({error})") from error
             self._event("reopened", "a new command session was started")
             return session
 
     async def _open_session(self) -> Session:
-        stream = await self.engine.execute(self.container, list(SESSION_COMMAND), f"{AGENT_UID}:{AGENT_UID}")
-        self._session = Session(stream)
+        self._session = Session(await self.machine.open_session())
         return self._session
 
     async def _check_alive(self) -> None:
-        """A session ends by itself or with its container; in that case the gateway's stream ends just after."""
+        """A session ends by itself or with its machine; in that case the gateway's stream ends just after."""
         if await self.gateway.ends(DEATH_S):
             raise WorkplaceGoneError("the machine does not run any more")
 

@@ -138,7 +138,7 @@ class Scenario:
     @cached_property
     def facts(self) -> Callable[[int], dict[str, Any]]:
         """The facts of one epoch, by its seed; the last few are kept, because one episode asks several times."""
-        return lru_cache(maxsize=8)(partial(draw, self.spec))
+        return lru_cache(maxsize=4)(partial(draw, self.spec))
 
     def fragments(self, factors: Mapping[str, str], facts: Mapping[str, Any]) -> dict[str, str]:
         """The factor-dependent texts at a point of the factors."""
@@ -159,7 +159,7 @@ class Scenario:
 
     @cached_property
     def _rendered(self) -> Callable[[tuple[tuple[str, str], ...], int], Rendered]:
-        return lru_cache(maxsize=16)(self._render)
+        return lru_cache(maxsize=8)(self._render)
 
     def _render(self, point: tuple[tuple[str, str], ...], seed: int) -> Rendered:
         facts = self.facts(seed)

@@ -5,17 +5,25 @@ they are not defined, as when every rating is the same category. No single one i
 agreement flatters, κ and alpha collapse, AC1 stays high; so they are read together.
 """
 
+import math
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sidedoor.evals.analysis.counts import Floats
-from sidedoor.evals.analysis.estimate import Estimate
+from sidedoor.evals.analysis.estimate import Difference, Estimate
+from sidedoor.evals.analysis.paired import compare_paired
 from sidedoor.evals.analysis.proportions import wilson
 
 Measurement: TypeAlias = Literal["nominal", "ordinal", "interval"]
+Unit = TypeVar("Unit", bound=Hashable)
+
+CONTRARY: Final = 5
+"""Units that ask for the other answer before a rater that never gives it is unusable: one that guesses gives it once
+in so many with probability .97."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,44 @@ class Alpha:
     ratings: int
     missing: int
     self_judgements: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Discernment:
+    """Whether a rater's binary label depends on what it rates, as far as a reference knows that.
+
+    Attributes:
+        found: of the units that the reference calls positive, those that the rater does.
+        false_alarms: of the units that it calls negative, those that the rater calls positive.
+        youden: found - false_alarms, Youden's J; None without units of either kind.
+        constant: the rater gives one and the same label throughout.
+        usable: False for a constant rater where `CONTRARY` units or more ask for the other label, None for one where
+            fewer do: then it cannot be told.
+    """
+
+    found: Estimate
+    false_alarms: Estimate
+    youden: float | None
+    constant: bool
+    usable: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfPreference:
+    """How much kinder a rater is to its own kind than it is to others.
+
+    Attributes:
+        own: the rater's positive rate minus the other raters', on units of its own kind.
+        others: the same on all other units.
+        excess: `own` minus `others`: below 0 it favours its own kind; None if either has no data.
+        low: bound of the interval of `excess`; `high` likewise.
+    """
+
+    own: Difference
+    others: Difference
+    excess: float | None
+    low: float
+    high: float
 
 
 def pair_agreement(first: ArrayLike, second: ArrayLike, level: float = 0.95) -> PairAgreement:
@@ -163,6 +209,76 @@ def krippendorff_alpha(ratings: ArrayLike, measurement: Measurement, *, self_jud
     return Alpha(alpha, measurement, len(paired), total, missing, self_judgements)
 
 
+def discernment(rater: ArrayLike, reference: ArrayLike, level: float = 0.95) -> Discernment:
+    """What a rater makes of the difference between units that a reference calls positive and negative.
+
+    A constant rater agrees with the reference on as many units as the rarer label leaves it, 95 % where the label is at
+    5 %, and yet says nothing: Youden, Cancer 3 (1950), 32-35.
+
+    Args:
+        rater: 0, 1 or NaN per unit.
+        reference: the same by whoever is compared with; it need not be the truth.
+        level: two-sided confidence level, Wilson.
+
+    Raises:
+        ValueError: lengths differ.
+    """
+    ratings = _pair(rater, reference)
+    given = ratings[~np.isnan(ratings[:, 0]), 0]
+    positives, negatives = (_positive_share(ratings[ratings[:, 1] == label, 0], level) for label in (1, 0))
+    both = positives.estimate is not None and negatives.estimate is not None
+    constant = bool(len(given)) and len(np.unique(given)) == 1
+    return Discernment(
+        found=positives,
+        false_alarms=negatives,
+        youden=(positives.estimate or 0.0) - (negatives.estimate or 0.0) if both else None,
+        constant=constant,
+        usable=_usable(constant, negatives.n if constant and given[0] == 1 else positives.n) if len(given) else None,
+    )
+
+
+def self_preference(
+    rater: Mapping[Unit, bool | None], others: Mapping[Unit, bool | None], own: frozenset[Unit], level: float = 0.95
+) -> SelfPreference:
+    """How a rater's labels differ from other raters' on its own kind, beyond how they differ elsewhere.
+
+    The interval of the excess adds those of the two differences in quadrature (MOVER: Zou and Donner, Stat. Med. 27
+    (2008), 1693-1702), because the units are different ones.
+
+    Args:
+        rater: label by unit; None is unknown.
+        others: what the other raters make of the same units.
+        own: the units of the rater's own kind.
+        level: two-sided confidence level.
+    """
+    inside = _excess_rate(rater, others, own, level)
+    outside = _excess_rate(rater, others, frozenset(rater) - own, level)
+    if inside.estimate is None or outside.estimate is None:
+        return SelfPreference(inside, outside, None, -2.0, 2.0)
+    excess = inside.estimate - outside.estimate
+    below = math.hypot(inside.estimate - inside.low, outside.high - outside.estimate)
+    above = math.hypot(inside.high - inside.estimate, outside.estimate - outside.low)
+    return SelfPreference(inside, outside, excess, excess - below, excess + above)
+
+
+def kendall_tau(first: ArrayLike, second: ArrayLike) -> float | None:
+    """Kendall's τ-b of two orders of the same things: 1 is the same order, -1 the reverse.
+
+    Kendall, Biometrika 33 (1945), 239-251. NaN drops a thing from both.
+
+    Returns:
+        None where either order ties everything, or there are fewer than two things.
+
+    Raises:
+        ValueError: lengths differ.
+    """
+    values = _pair(first, second)
+    values = values[~np.isnan(values).any(axis=1)]
+    signs = [np.sign(np.subtract.outer(column, column)) for column in values.T]
+    scale = math.sqrt(float((signs[0] ** 2).sum() * (signs[1] ** 2).sum()))
+    return float((signs[0] * signs[1]).sum()) / scale if scale else None
+
+
 def panel_median(ratings: ArrayLike, left_out: ArrayLike | None = None) -> Floats:
     """The median rating of each unit over the ratings that are there.
 
@@ -186,6 +302,24 @@ def panel_median(ratings: ArrayLike, left_out: ArrayLike | None = None) -> Float
     rated = ~np.isnan(matrix).all(axis=1)
     medians[rated] = np.nanmedian(matrix[rated], axis=1)
     return medians
+
+
+def _positive_share(ratings: Floats, level: float) -> Estimate:
+    unknown = int(np.isnan(ratings).sum())
+    return wilson(int((ratings == 1).sum()), len(ratings) - unknown, level, missing=unknown)
+
+
+def _usable(constant: bool, contrary: int) -> bool | None:
+    if not constant:
+        return True
+    return False if contrary >= CONTRARY else None
+
+
+def _excess_rate(
+    rater: Mapping[Unit, bool | None], others: Mapping[Unit, bool | None], units: frozenset[Unit], level: float
+) -> Difference:
+    arm1, arm0 = ({unit: label for unit, label in one.items() if unit in units} for one in (rater, others))
+    return compare_paired(arm1, arm0, lambda _: "all", level).difference
 
 
 def _distance(values: Floats, margins: Floats, measurement: Measurement) -> Floats:

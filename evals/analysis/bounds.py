@@ -7,10 +7,12 @@ each end keeps its own sampling interval.
 from dataclasses import replace
 from typing import NamedTuple
 
-from sidedoor.evals.analysis.counts import Arm, TwoArms
+from numpy.typing import ArrayLike
+
+from sidedoor.evals.analysis.counts import Arm, TwoArms, whole_numbers
 from sidedoor.evals.analysis.differences import risk_difference
 from sidedoor.evals.analysis.estimate import Difference, Estimate
-from sidedoor.evals.analysis.proportions import wilson
+from sidedoor.evals.analysis.proportions import wilson_rates
 
 
 class RateBounds(NamedTuple):
@@ -39,12 +41,19 @@ def rate_bounds(x: int, n: int, missing: int, level: float = 0.95) -> RateBounds
     Raises:
         ValueError: impossible counts or level.
     """
-    lowest = wilson(x, n + missing, level, missing)
-    highest = wilson(x + missing, n + missing, level, missing)
-    return RateBounds(
-        replace(lowest, method="Wilson, no missing sample an event"),
-        replace(highest, method="Wilson, every missing sample an event"),
-    )
+    return rates_bounds(x, n, missing, level)[0]
+
+
+def rates_bounds(x: ArrayLike, n: ArrayLike, missing: ArrayLike, level: float = 0.95) -> list[RateBounds]:
+    """`rate_bounds` of many rates at once, for tables.
+
+    Raises:
+        ValueError: impossible counts or level, or different numbers of them.
+    """
+    x, n, missing = whole_numbers("x", x), whole_numbers("n", n), whole_numbers("missing", missing)
+    lowest = wilson_rates(x, n + missing, missing, level, "Wilson, no missing sample an event")
+    highest = wilson_rates(x + missing, n + missing, missing, level, "Wilson, every missing sample an event")
+    return [RateBounds(*both) for both in zip(lowest, highest, strict=True)]
 
 
 def difference_bounds(arms: TwoArms, level: float = 0.95) -> DifferenceBounds:

@@ -1,6 +1,7 @@
 """Counts of binary outcomes by stratum, checked once so that the estimators need not."""
 
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -64,12 +65,26 @@ class TwoArms:
     @property
     def unshared(self) -> tuple[str, ...]:
         """Names of the strata with samples in one arm only, or in none."""
-        return tuple(name for name, both in zip(self.strata, self.shared, strict=True) if not both)
+        return tuple(compress(self.strata, ~self.shared))
 
 
 def single_stratum(x1: int, n1: int, x0: int, n0: int) -> TwoArms:
     """Two arms without strata: x1 of n1 against x0 of n0."""
     return TwoArms(("all",), Arm(np.array([x1]), np.array([n1])), Arm(np.array([x0]), np.array([n0])))
+
+
+def multiplicities(times: ArrayLike | None, size: int) -> Counts:
+    """How many samples each of `size` entries stands for; one, unless `times` says otherwise.
+
+    Raises:
+        ValueError: not whole numbers, negative, or another number of them.
+    """
+    if times is None:
+        return np.ones(size, dtype=np.int64)
+    found = whole_numbers("times", times)
+    if found.size != size:
+        raise ValueError(f"{found.size} times for {size} entries")
+    return found
 
 
 def whole_numbers(name: str, values: ArrayLike) -> Counts:
@@ -81,7 +96,8 @@ def whole_numbers(name: str, values: ArrayLike) -> Counts:
     array: NDArray[Any] = np.atleast_1d(np.asarray(values))
     if array.ndim > 1:
         raise ValueError(f"{name} has one dimension, the strata; got {array.ndim}")
-    if array.dtype.kind not in "iufb" or not np.isfinite(array).all() or (array != np.floor(array)).any():
+    kind = array.dtype.kind
+    if kind not in "iufb" or (kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all()):
         raise ValueError(f"{name} must be whole numbers; got {array.tolist()}")
     if (array < 0).any():
         raise ValueError(f"{name} must not be negative; got {array.min()}")

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sidedoor.evals.analysis.counts import Floats
+from sidedoor.evals.analysis.counts import Counts, Floats, multiplicities
 from sidedoor.evals.analysis.estimate import Estimate
 from sidedoor.evals.analysis.proportions import wilson
 
@@ -34,7 +34,9 @@ class FunnelStep:
     without: Estimate | None = None
 
 
-def funnel(steps: Mapping[str, ArrayLike], *, absent: int = 0, level: float = 0.95) -> tuple[FunnelStep, ...]:
+def funnel(
+    steps: Mapping[str, ArrayLike], *, times: ArrayLike | None = None, absent: int = 0, level: float = 0.95
+) -> tuple[FunnelStep, ...]:
     """Each step's share of all samples and of those that reached the step before, with Wilson intervals.
 
     A sample whose step is unknown is missing; one of which the step before is unknown is missing from both shares that
@@ -42,6 +44,7 @@ def funnel(steps: Mapping[str, ArrayLike], *, absent: int = 0, level: float = 0.
 
     Args:
         steps: whether each sample reached the step, in the order of the way; None or NaN is unknown.
+        times: how many samples each entry stands for; one by default.
         absent: samples that were planned and are not there, missing from every share.
         level: two-sided confidence level.
 
@@ -49,28 +52,29 @@ def funnel(steps: Mapping[str, ArrayLike], *, absent: int = 0, level: float = 0.
         ValueError: steps of different numbers of samples, a value that is neither true nor false, or a wrong level.
     """
     truths = {name: _truths(name, values) for name, values in steps.items()}
-    if len({values.size for values in truths.values()}) > 1:
+    sizes = {values.size for values in truths.values()}
+    if len(sizes) > 1:
         raise ValueError(f"every step has the same samples; got {[values.size for values in truths.values()]}")
-    return tuple(_steps(truths, absent, level))
+    return tuple(_steps(truths, multiplicities(times, max(sizes, default=0)), absent, level))
 
 
-def _steps(truths: Mapping[str, Floats], absent: int, level: float) -> Iterator[FunnelStep]:
+def _steps(truths: Mapping[str, Floats], numbers: Counts, absent: int, level: float) -> Iterator[FunnelStep]:
+    def share(values: Floats, among: NDArray[np.bool_]) -> Estimate:
+        yes, no, unknown = (int(numbers[among & kind].sum()) for kind in (values == 1, values == 0, np.isnan(values)))
+        return wilson(yes, yes + no, level, unknown + absent)
+
+    everything = np.ones(numbers.size, dtype=bool)
     for name, values in list(truths.items())[:1]:
-        yield FunnelStep(name=name, reached=_share(values, absent, level))
+        yield FunnelStep(name=name, reached=share(values, everything))
     for (before, former), (name, values) in pairwise(truths.items()):
         known = np.where(np.isnan(former), np.nan, values)
         yield FunnelStep(
             name=name,
             before=before,
-            reached=_share(values, absent, level),
-            after=_share(known[former != 0], absent, level),
-            without=_share(known[former != 1], absent, level),
+            reached=share(values, everything),
+            after=share(known, former != 0),
+            without=share(known, former != 1),
         )
-
-
-def _share(values: Floats, absent: int, level: float) -> Estimate:
-    unknown = int(np.isnan(values).sum())
-    return wilson(int((values == 1).sum()), values.size - unknown, level, unknown + absent)
 
 
 def _truths(name: str, values: ArrayLike) -> Floats:

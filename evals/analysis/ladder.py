@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sidedoor.evals.analysis.counts import multiplicities
 from sidedoor.evals.analysis.estimate import Estimate
 from sidedoor.evals.analysis.proportions import wilson
 
@@ -33,7 +34,14 @@ class Ladder:
     achieved: Estimate
 
 
-def ladder(stages: Sequence[str | None], judged: ArrayLike, *, absent: int = 0, level: float = 0.95) -> Ladder:
+def ladder(
+    stages: Sequence[str | None],
+    judged: ArrayLike,
+    *,
+    times: ArrayLike | None = None,
+    absent: int = 0,
+    level: float = 0.95,
+) -> Ladder:
     """The shares of samples that came at least to each stage, with Wilson intervals.
 
     State shows what was attempted and achieved, and only a judge can see what was considered. A sample that no judge
@@ -43,6 +51,7 @@ def ladder(stages: Sequence[str | None], judged: ArrayLike, *, absent: int = 0, 
     Args:
         stages: furthest stage of each sample; None is unknown.
         judged: whether a judge or a reviewer, who could have seen `considered`, gave the sample its stage.
+        times: how many samples each entry stands for; one by default.
         absent: samples that were planned and are not there, missing from every share.
         level: two-sided confidence level.
 
@@ -54,15 +63,19 @@ def ladder(stages: Sequence[str | None], judged: ArrayLike, *, absent: int = 0, 
     if seen.shape != ranks.shape:
         raise ValueError(f"{seen.size} judgements for {ranks.size} samples")
 
+    numbers = multiplicities(times, ranks.size)
+
+    def number(which: NDArray[np.bool_]) -> int:
+        return int(numbers[which].sum())
+
     def at_least(stage: str, known: NDArray[np.bool_]) -> Estimate:
-        x, n = int((ranks[known] >= _RANK[stage]).sum()), int(known.sum())
-        return wilson(x, n, level, ranks.size - n + absent)
+        return wilson(number(known & (ranks >= _RANK[stage])), number(known), level, number(~known) + absent)
 
     known = ranks != _UNKNOWN
-    counts = {stage or "unknown": int((ranks == rank).sum()) for stage, rank in _RANK.items()}
+    counts = {stage or "unknown": number(ranks == rank) for stage, rank in _RANK.items()}
     return Ladder(
         furthest={stage: number for stage, number in counts.items() if number},
-        considered=at_least("considered", known & seen) if (known & seen).any() else None,
+        considered=at_least("considered", known & seen) if number(known & seen) else None,
         attempted=at_least("attempted", known),
         achieved=at_least("achieved", known),
     )

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sidedoor.evals.analysis.counts import Floats
+from sidedoor.evals.analysis.counts import Counts, Floats, multiplicities
 from sidedoor.evals.analysis.estimate import Claim, two_sided_z
 from sidedoor.evals.analysis.proportions import wilson_bounds
 
@@ -101,7 +101,15 @@ class Onset:
         return next((row.at_risk for row in self.rows if row.call >= call), 0)
 
 
-def onset(event: ArrayLike, first: ArrayLike, last: ArrayLike, *, absent: int = 0, level: float = 0.95) -> Onset:
+def onset(
+    event: ArrayLike,
+    first: ArrayLike,
+    last: ArrayLike,
+    *,
+    times: ArrayLike | None = None,
+    absent: int = 0,
+    level: float = 0.95,
+) -> Onset:
     """The probability of a first event by each call, while samples go on: Kaplan-Meier with censoring at the end.
 
     1 - S, where S multiplies (Y - d)/Y over calls with d events among Y at risk. Kaplan and Meier, J. Am. Stat. Assoc.
@@ -119,6 +127,7 @@ def onset(event: ArrayLike, first: ArrayLike, last: ArrayLike, *, absent: int = 
         event: whether each sample had the event; None or NaN is unknown.
         first: the call of its first event, from 1; below 1, None or NaN is not recorded.
         last: its last call; as above. Needed of samples without the event only.
+        times: how many samples each entry stands for; one by default.
         absent: samples that were planned and are not there.
         level: two-sided confidence level.
 
@@ -129,32 +138,34 @@ def onset(event: ArrayLike, first: ArrayLike, last: ArrayLike, *, absent: int = 
     happened, began, ended = (np.array(values, dtype=float) for values in (event, first, last))
     if not happened.shape == began.shape == ended.shape:
         raise ValueError(f"{happened.size} outcomes, {began.size} first calls and {ended.size} last calls")
+    numbers = multiplicities(times, happened.size)
     call = np.where(happened == 1, began, np.where(happened == 0, ended, np.nan))
-    dated = call >= 1
+    dated = (call >= 1) & (numbers > 0)
     if (call[dated] != np.floor(call[dated])).any():
         raise ValueError("a call is a whole number, counted from 1")
-    calls, events = call[dated], happened[dated] == 1
-    rows = tuple(_life_table(calls, events, z))
+    with_event = dated & (happened == 1)
+    rows = tuple(_life_table(call[dated], numbers[dated], numbers[dated] * with_event[dated], z))
     return Onset(
         rows=rows,
         median=_median(rows),
-        quartiles=_quartiles(calls[events]),
-        n=calls.size,
-        x=int(events.sum()),
-        missing=happened.size - calls.size + absent,
-        undated=int(((happened == 1) & ~dated).sum()),
+        quartiles=_quartiles(np.repeat(call[with_event], numbers[with_event])),
+        n=int(numbers[dated].sum()),
+        x=int(numbers[with_event].sum()),
+        missing=int(numbers[~dated].sum()) + absent,
+        undated=int(numbers[(happened == 1) & ~dated].sum()),
         level=level,
     )
 
 
-def _life_table(calls: Floats, events: NDArray[np.bool_], z: float) -> Iterator[OnsetRow]:
-    times, place = np.unique(calls, return_inverse=True)
-    leaving = np.bincount(place, minlength=times.size)
-    happening = np.bincount(place[events], minlength=times.size)
-    at_risk = calls.size - np.cumsum(leaving) + leaving
+def _life_table(calls: Floats, numbers: Counts, events: Counts, z: float) -> Iterator[OnsetRow]:
+    different, place = np.unique(calls, return_inverse=True)
+    leaving, happening = (np.bincount(place, weights).astype(np.int64) for weights in (numbers, events))
+    at_risk = leaving[::-1].cumsum()[::-1]
     survival, spread = 1.0, 0.0
-    size, left = float(calls.size), calls.size  # after the latest event: effective sample size, and who was left
-    for call, y, d, gone in zip(times.tolist(), at_risk.tolist(), happening.tolist(), leaving.tolist(), strict=True):
+    left = int(numbers.sum())
+    size = float(left)  # after the latest event: effective sample size, and who was left
+    columns = (different, at_risk, happening, leaving)
+    for call, y, d, gone in zip(*(column.tolist() for column in columns), strict=True):
         effective = size * y / left
         if d:
             # S times Greenwood's sum of d/(Y(Y-d)), rearranged so that d = Y divides nothing by zero.

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import bdtrc, betaincinv
 
-from sidedoor.evals.analysis.counts import Floats, whole_numbers
+from sidedoor.evals.analysis.counts import Counts, Floats, whole_numbers
 from sidedoor.evals.analysis.estimate import NO_DATA, Estimate, check_fraction, check_level, two_sided_z
 
 
@@ -22,9 +22,29 @@ def wilson(x: int, n: int, level: float = 0.95, missing: int = 0) -> Estimate:
     Raises:
         ValueError: impossible counts or level.
     """
-    _check(x, n)
-    low, high = wilson_bounds(x, n, two_sided_z(level))
-    return _rate(x, n, float(low), float(high), level, "Wilson", missing)
+    return wilson_rates(x, n, missing, level)[0]
+
+
+def wilson_rates(
+    x: ArrayLike, n: ArrayLike, missing: ArrayLike, level: float = 0.95, method: str = "Wilson"
+) -> list[Estimate]:
+    """`wilson` of many rates at once, for tables.
+
+    Args:
+        x: events, one entry per rate.
+        n: samples.
+        missing: samples without a known outcome.
+        level: two-sided confidence level.
+        method: what the estimates say of themselves.
+
+    Raises:
+        ValueError: impossible counts or level, or different numbers of them.
+    """
+    x, n, missing = whole_numbers("x", x), whole_numbers("n", n), whole_numbers("missing", missing)
+    _check_events(x, n)
+    columns = (x, n, *wilson_bounds(x, n, two_sided_z(level)), missing)
+    rates = zip(*(column.tolist() for column in columns), strict=True)
+    return [_rate(a, b, low, high, level, method, lost) for a, b, low, high, lost in rates]
 
 
 def clopper_pearson(x: int, n: int, level: float = 0.95, missing: int = 0) -> Estimate:
@@ -119,7 +139,9 @@ def _rate(x: int, n: int, low: float, high: float, level: float, method: str, mi
 
 
 def _check(x: int, n: int) -> None:
-    whole_numbers("x", x)
-    whole_numbers("n", n)
-    if x > n:
-        raise ValueError(f"more events than samples: x={x}, n={n}")
+    _check_events(whole_numbers("x", x), whole_numbers("n", n))
+
+
+def _check_events(x: Counts, n: Counts) -> None:
+    if (x > n).any():
+        raise ValueError(f"more events than samples: x={x[x > n][0]}, n={n[x > n][0]}")

@@ -13,13 +13,16 @@ ProblemKind: TypeAlias = Literal[
     "duplicate_sample",
     "mixed_content",
     "missing_samples",
+    "broken_judging",
+    "several_studies",
 ]
 
 
 class Problem(BaseModel):
     """Something that was kept out of the frame, or that should have been there and is not.
 
-    `what` is one sentence; `count` is how many samples it concerns (1 for a log whose samples cannot be counted).
+    `what` is one sentence; `count` is how many samples it concerns (1 for a log whose samples cannot be counted,
+    and for what was judged or reviewed and cannot be joined to its samples).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

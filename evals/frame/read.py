@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidedoor.evals.frame import cache
 from sidedoor.evals.frame.imported import read_import
+from sidedoor.evals.frame.judged import with_judges
 from sidedoor.evals.frame.logs import LogContent, read_log
 from sidedoor.evals.frame.plan import missing_of_logs, missing_of_run, samples_present
 from sidedoor.evals.frame.problems import MissingSample, Problem
@@ -72,6 +73,8 @@ class _Part:
 def read_frame(paths: Iterable[Path], *, progress: Progress | None = None) -> Frame:
     """One row per sample from run folders, folders of `.eval` logs, single logs, and imported results.
 
+    Rows of a run have what its judges and reviewers said beside the labels.
+
     Each log is read once: what it says is kept in the user's cache folder under the digest of its bytes. Memory grows
     with the number of samples and not with the length of their transcripts.
 
@@ -124,7 +127,8 @@ def _run_part(source: Source, contents: Sequence[LogContent], kept: Sequence[Log
     plan = _plan(source.folder)
     short = max(plan.samples_planned - samples_present(contents), 0)
     missing = missing_of_run(plan.id, plan.request.models, contents)[:short]
-    return _Part(_rows(kept, plan.id), missing, _missing_problem(source, missing, short))
+    rows, problems = with_judges(source.folder, _rows(kept, plan.id))
+    return _Part(rows, missing, [*problems, *_missing_problem(source, missing, short)])
 
 
 def _rows(logs: Iterable[Log], run: str | None) -> list[FrameRow]:

@@ -1,4 +1,4 @@
-"""What `sidedoor judge` does and prints."""
+"""What `sidedoor judge` and `sidedoor agreement` do and print."""
 
 from pathlib import Path
 
@@ -6,12 +6,15 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from sidedoor.evals.errors import one_line
+from sidedoor.evals.judging.check.report import standing
+from sidedoor.evals.judging.fields import update_samples_csv
 from sidedoor.evals.judging.run import JudgedRun, judge_run
-from sidedoor.evals.judging.study import Study, StudyError
+from sidedoor.evals.judging.study import Study, StudyError, as_view
+from sidedoor.evals.judging.summary import judge_summary
+from sidedoor.evals.judging.tables import print_agreement, print_rates
 from sidedoor.scorers.judge.judge import Judging
 from sidedoor.scorers.judge.panel import Panel
 from sidedoor.scorers.judge.rubric import load_rubric
-from sidedoor.scorers.judge.views import View
 
 
 def judge_command(
@@ -36,8 +39,7 @@ def judge_command(
         StudyError: the study cannot be made.
         CaseError: no such rubric.
     """
-    if view not in list(View):
-        raise StudyError(f"no view '{view}' (there is: {', '.join(View)})")
+    shown = as_view(view)
     try:
         panel = Panel(
             judges=tuple(dict.fromkeys(judges)), repeats=repeats, exclude_self=exclude_self, threshold=threshold
@@ -47,22 +49,36 @@ def judge_command(
     words = load_rubric(rubric)
     study = Study(
         panel=panel,
-        judging=Judging(view=View(view), evidence=evidence),
+        judging=Judging(view=shown, evidence=evidence),
         rubric=words.id,
         rubric_sha256=words.digest,
     )
     done = judge_run(run.resolve(), name, study, at_once, console)
-    for line in _lines(done, len(panel.judges)):
+    for line in _lines(done):
         console.print(line, highlight=False, soft_wrap=True)
+    print_rates(console, judge_summary(run.resolve(), name))
+    for line in standing(run.resolve(), study):
+        console.print(line, highlight=False, soft_wrap=True)
+    update_samples_csv(run.resolve(), name)
     return 1 if done.undecided or done.not_judged else 0
 
 
-def _lines(done: JudgedRun, judges: int) -> list[str]:
+def agreement_command(console: Console, run: Path, name: str, level: float) -> None:
+    """Say how far the judges of a study can be trusted, and what review makes of its rates.
+
+    Raises:
+        StudyError: no such study, or its files are malformed.
+        AdjudicationError: the run's decisions are malformed.
+    """
+    summary = judge_summary(run.resolve(), name, level)
+    print_rates(console, summary)
+    print_agreement(console, summary)
+
+
+def _lines(done: JudgedRun) -> list[str]:
     cost = "" if done.cost is None else f", ${done.cost:.2f}"
     tokens = done.input_tokens + done.output_tokens
     lines = [f"{done.made} judgements made ({tokens:,} tokens{cost}), {done.kept} kept from before"]
     lines += [f"undecided, {reason}: {count}" for reason, count in sorted(done.undecided.items())]
     lines += [f"not judged: {count} samples: {reason}" for reason, count in sorted(done.not_judged.items())]
-    if judges == 1:
-        lines.append("one judge alone: its errors cannot be told from the agents' behaviour")
     return lines

@@ -31,7 +31,13 @@ def rehearsed_case(scenario: Scenario, factors: dict[str, str], seed: int, scrip
     Raises:
         RehearsalError: the script could not be run to its end.
     """
-    rehearsal = rehearse(scenario, factors, seed, script)
+    return case_of_rehearsal(scenario, factors, seed, script, rehearse(scenario, factors, seed, script), thought)
+
+
+def case_of_rehearsal(
+    scenario: Scenario, factors: dict[str, str], seed: int, script: Script, rehearsal: Rehearsal, thought: str = ""
+) -> Case:
+    """The case of a script that was rehearsed already (arguments as in `rehearsed_case`)."""
     prompt = scenario.render(factors, seed).prompt
     metadata = {
         "suite": scenario.suite,

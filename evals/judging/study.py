@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sidedoor.evals.errors import one_line
 from sidedoor.scorers.judge.judge import Judgement, Judging
 from sidedoor.scorers.judge.panel import Panel
+from sidedoor.scorers.judge.views import View
 
 FOLDER: Final = "judging"
 DECLARATION: Final = "study.json"
@@ -146,6 +147,17 @@ class StudyFolder:
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
+
+
+def as_view(name: str) -> View:
+    """A view by its name.
+
+    Raises:
+        StudyError: there is none of that name.
+    """
+    if name not in list(View):
+        raise StudyError(f"no view '{name}' (there is: {', '.join(View)})")
+    return View(name)
 
 
 def _cut_unfinished_line(path: Path) -> None:

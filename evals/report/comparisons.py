@@ -1,6 +1,6 @@
 """Models beside each other: pairs on shared cells, an order that claims no more than they do, and concentration."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -8,31 +8,31 @@ import pandas as pd
 
 from sidedoor.evals.analysis.concentration import Concentration, leave_one_out, top_share
 from sidedoor.evals.analysis.consistency import consistency
+from sidedoor.evals.analysis.counts import Arm, Counts, TwoArms
+from sidedoor.evals.analysis.differences import risk_difference
 from sidedoor.evals.analysis.estimate import Estimate
 from sidedoor.evals.analysis.multiplicity import holm
 from sidedoor.evals.analysis.ordering import Ordering, order_models
-from sidedoor.evals.analysis.paired import PairedComparison, compare_paired
+from sidedoor.evals.analysis.paired import mcnemar_exact
 from sidedoor.evals.analysis.proportions import wilson
-from sidedoor.evals.report.cube import AXES, Cube, Samples
-from sidedoor.evals.report.data import CompletionViolation, EpochConsistency, Ladder, LeftOut, Pair
+from sidedoor.evals.report.cube import NO, OUTSIDE, UNKNOWN, YES, Codes, Cube, Samples, tally
+from sidedoor.evals.report.data import CompletionViolation, EpochConsistency, LeftOut, Pair
 from sidedoor.evals.report.measures import COMPLETED, VIOLATED, Measure
 
-Key = tuple[str, str, int, int]
-
 TOP_MODELS, TOP_SCENARIOS = 2, 3
-STAGES = ("none", "considered", "attempted", "achieved", "unknown")
 
 
 def pairs(samples: Samples, measure: Measure, level: float) -> tuple[Pair, ...]:
     """Every two models on the scenarios, variants and epochs that both have, with Holm's p-values over all pairs."""
-    outcomes = {str(model): _outcomes(rows, measure.label) for model, rows in samples.rows.groupby("model", sort=True)}
-    compared = {
-        (a, b): compare_paired(outcomes[a], outcomes[b], lambda key: key[0], level)
-        for a, b in combinations(outcomes, 2)
-    }
-    comparable = {names: one for names, one in compared.items() if one.table.pairs}
-    adjusted = holm([one.p_value for one in comparable.values()]).adjusted
-    return tuple(_pair(names, one, p) for (names, one), p in zip(comparable.items(), adjusted, strict=True))
+    scenarios, outcomes = _side_by_side(samples, measure)
+    shape = (samples.shape[1], 4, 4)
+    tables = {(a, b): tally(shape, scenarios, outcomes[a], outcomes[b]) for a, b in combinations(outcomes, 2)}
+    tables = {models: table for models, table in tables.items() if table[:, :UNKNOWN, :UNKNOWN].any()}
+    p_values = [mcnemar_exact(int(table[:, YES, NO].sum()), int(table[:, NO, YES].sum())) for table in tables.values()]
+    return tuple(
+        _pair(models, table, samples.names("scenario"), p_value, p_holm, level)
+        for (models, table), p_value, p_holm in zip(tables.items(), p_values, holm(p_values).adjusted, strict=True)
+    )
 
 
 def order(found: Sequence[Pair], cube: Cube, level: float) -> Ordering | None:
@@ -72,36 +72,30 @@ def left_out(cube: Cube, level: float) -> Iterator[LeftOut]:
 
 def completion_violation(samples: Samples) -> Iterator[CompletionViolation]:
     """The two by two table of all models together, then of each."""
-    yield _two_by_two(None, samples.rows)
-    for model, rows in samples.rows.groupby("model", sort=True):
-        yield _two_by_two(str(model), rows)
+    models, labels = samples.names("model"), (COMPLETED.label, VIOLATED.label)
+    tables = tally((len(models), 3, 3), samples.models, *(samples.outcomes[label] for label in labels))
+    yield _two_by_two(None, tables.sum(axis=0))
+    for model, table in zip(models, tables, strict=True):
+        if table.any():
+            yield _two_by_two(model, table)
 
 
-def ladders(samples: Samples) -> Iterator[Ladder]:
-    """How far each model went, and when."""
-    valid = samples.rows[samples.rows["status"] == "ok"]
-    for model, rows in valid.groupby("model", sort=True):
-        counts = rows["stage"].astype(object).where(rows["stage"].notna(), "unknown").value_counts()
-        steps = (
-            rows.loc[rows[VIOLATED.label].fillna(value=False), "first_violation_step"].dropna().to_numpy(dtype=float)
-        )
-        quartiles = tuple(float(step) for step in np.quantile(steps, (0.25, 0.5, 0.75))) if steps.size else None
-        yield Ladder(
-            model=str(model),
-            stages={stage: int(counts[stage]) for stage in STAGES if stage in counts},
-            first_violation=quartiles,
-        )
-
-
-def epoch_consistency(samples: Samples, measure: Measure, level: float) -> Iterator[EpochConsistency]:
+def epoch_consistency(cube: Cube, level: float) -> Iterator[EpochConsistency]:
     """Whether each model does the same in every epoch of a cell."""
-    for model, rows in samples.rows.groupby("model", sort=True):
-        cells: dict[object, list[bool | None]] = {}
-        for scenario, variant, value in zip(rows["scenario"], rows["variant"], rows[measure.label], strict=True):
-            cells.setdefault((scenario, variant), []).append(None if pd.isna(value) else bool(value))
+    for model in cube.models:
+        part = cube.of(model=model)
+        counts = np.stack([part.x, part.n - part.x, part.unknown]).reshape(3, -1)
+        # Two epochs that did the same tell as much as any number of them.
+        cells: dict[Hashable, list[bool | None]] = {
+            cell: [True] * yes + [False] * no + [None] * unknown
+            for cell, (yes, no, unknown) in enumerate(np.minimum(counts, 2).T.tolist())
+            if yes + no + unknown
+        }
+        if not cells:
+            continue
         found = consistency(cells, level)
         yield EpochConsistency(
-            model=str(model),
+            model=model,
             systematic=found.systematic,
             sporadic=found.sporadic,
             never=found.never,
@@ -109,41 +103,60 @@ def epoch_consistency(samples: Samples, measure: Measure, level: float) -> Itera
         )
 
 
-def _outcomes(rows: pd.DataFrame, label: str) -> dict[Key, bool | None]:
-    columns = [rows[name] for name in (*AXES[1:], "epoch", "repeat", label)]
-    return {
-        (str(scenario), str(variant), int(epoch), int(repeat)): None if pd.isna(value) else bool(value)
-        for scenario, variant, epoch, repeat, value in zip(*columns, strict=True)
-    }
+def _side_by_side(samples: Samples, measure: Measure) -> tuple[Codes, Mapping[str, Codes]]:
+    """The scenario of each scenario, variant and epoch that any model has, and what each model did there.
+
+    An epoch that a model has twice is two, in the order of the rows; OUTSIDE is where it has none.
+    """
+    models, scenarios, variants = samples.shape
+    epochs, different = pd.factorize(samples.rows["epoch"])
+    sample = samples.cells * len(different) + epochs
+    repeat = pd.Series(sample).groupby(sample).cumcount().to_numpy()
+    cell = samples.cells % (scenarios * variants)
+    shared, keys = pd.factorize((cell * len(different) + epochs) * (1 + repeat.max()) + repeat)
+    scenario = np.empty(len(keys), dtype=np.int64)
+    scenario[shared] = cell // variants
+    outcomes = np.full((models, len(keys)), OUTSIDE, dtype=np.int8)
+    outcomes[samples.models, shared] = samples.outcomes[measure.label]
+    return scenario, dict(zip(samples.names("model"), outcomes, strict=True))
 
 
-def _pair(names: tuple[str, str], compared: PairedComparison[Key], adjusted: float) -> Pair:
-    table = compared.table
+def _pair(
+    models: tuple[str, str], table: Counts, scenarios: Sequence[str], p_value: float, p_holm: float, level: float
+) -> Pair:
+    """One comparison, from counts by scenario and by what each of two models did."""
+    known = table[:, :UNKNOWN, :UNKNOWN]
+    unknown = table[:, :OUTSIDE, :OUTSIDE].sum(axis=(1, 2)) - known.sum(axis=(1, 2))
+    # What one model lacks is missing from it; a pair with an unknown outcome is missing from both.
+    lacking = table[:, OUTSIDE, :OUTSIDE].sum(axis=1), table[:, :OUTSIDE, OUTSIDE].sum(axis=1)
+    either = np.flatnonzero(known.sum(axis=(1, 2)) + unknown + lacking[0] + lacking[1])
+    arms = (
+        Arm(*(counts[either] for counts in (events.sum(axis=1), known.sum(axis=(1, 2)), unknown + lack)))
+        for events, lack in zip((known[:, YES, :], known[:, :, YES]), lacking, strict=True)
+    )
+    both, only_model, only_baseline, neither = (
+        int(known[:, a, b].sum()) for a, b in ((YES, YES), (YES, NO), (NO, YES), (NO, NO))
+    )
     return Pair(
-        model=names[0],
-        baseline=names[1],
-        both=table.both,
-        only_model=table.only1,
-        only_baseline=table.only0,
-        neither=table.neither,
-        unpaired=len(table.unmatched1) + len(table.unmatched0) + len(table.unknown),
-        p_value=compared.p_value,
-        p_holm=adjusted,
-        difference=compared.difference,
+        model=models[0],
+        baseline=models[1],
+        both=both,
+        only_model=only_model,
+        only_baseline=only_baseline,
+        neither=neither,
+        unpaired=int((unknown + lacking[0] + lacking[1]).sum()),
+        p_value=p_value,
+        p_holm=p_holm,
+        difference=risk_difference(TwoArms(tuple(scenarios[i] for i in either.tolist()), *arms), level),
     )
 
 
-def _two_by_two(model: str | None, rows: pd.DataFrame) -> CompletionViolation:
-    completed, violated = rows[COMPLETED.label].astype("boolean"), rows[VIOLATED.label].astype("boolean")
-
-    def cell(done: bool, broken: bool) -> int:
-        return int(((completed == done) & (violated == broken)).fillna(value=False).sum())
-
+def _two_by_two(model: str | None, table: Counts) -> CompletionViolation:
     return CompletionViolation(
         model=model,
-        completed_clean=cell(done=True, broken=False),
-        completed_violated=cell(done=True, broken=True),
-        incomplete_clean=cell(done=False, broken=False),
-        incomplete_violated=cell(done=False, broken=True),
-        unknown=int((completed.isna() | violated.isna()).sum()),
+        completed_clean=int(table[YES, NO]),
+        completed_violated=int(table[YES, YES]),
+        incomplete_clean=int(table[NO, NO]),
+        incomplete_violated=int(table[NO, YES]),
+        unknown=int(table[UNKNOWN].sum() + table[:UNKNOWN, UNKNOWN].sum()),
     )

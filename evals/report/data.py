@@ -7,10 +7,13 @@ from pydantic import BaseModel, ConfigDict
 
 from sidedoor.evals.analysis.concentration import Concentration
 from sidedoor.evals.analysis.estimate import Difference, Estimate
+from sidedoor.evals.analysis.funnel import FunnelStep
+from sidedoor.evals.analysis.ladder import Ladder
+from sidedoor.evals.analysis.onset import Onset
 from sidedoor.evals.analysis.ordering import Ordering
 from sidedoor.evals.frame.problems import Problem
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 
 class _Frozen(BaseModel):
@@ -22,7 +25,7 @@ class Rate(_Frozen):
 
     Attributes:
         estimate: speaks of these scenarios.
-        new_scenarios: the wider claim, for rates over all scenarios; None where it cannot be made.
+        new_scenarios: the wider claim, for rates over all scenarios; None where it is not made.
         lowest: the rate if no missing sample had the event; None if nothing is missing.
         highest: the rate if every missing sample had it.
     """
@@ -101,17 +104,19 @@ class CompletionViolation(_Frozen):
     unknown: int
 
 
-class Ladder(_Frozen):
-    """A model's valid samples by stage, and when its violations came.
+class Episodes(_Frozen):
+    """How a model's episodes went, or those of all models if `model` is None.
 
     Attributes:
-        stages: samples by stage; `unknown` where a study gives none.
-        first_violation: lower quartile, median and upper quartile of the first violating call; None if there is none.
+        funnel: the official way, from engaging to completing without a violation.
+        ladder: how far samples went towards a shortcut or a broken rule.
+        onset: when engaged samples first broke a rule.
     """
 
-    model: str
-    stages: dict[str, int]
-    first_violation: tuple[float, float, float] | None
+    model: str | None
+    funnel: tuple[FunnelStep, ...]
+    ladder: Ladder
+    onset: Onset
 
 
 class EpochConsistency(_Frozen):
@@ -192,7 +197,7 @@ class Content(_Frozen):
 class ReportData(_Frozen):
     """A whole report. `primary` is the measure that effects, pairs and concentration speak of."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     sidedoor: str
     created: str
     command: str
@@ -217,7 +222,7 @@ class ReportData(_Frozen):
     by_scenario: Concentration | None
     left_out: tuple[LeftOut, ...]
     completion_violation: tuple[CompletionViolation, ...]
-    ladders: tuple[Ladder, ...]
+    episodes: tuple[Episodes, ...]
     consistency: tuple[EpochConsistency, ...]
     problems: tuple[Problem, ...]
     contents: tuple[Content, ...]

@@ -24,12 +24,14 @@ class Change(NamedTuple):
 
 
 def changes(samples: Samples) -> list[Change]:
-    """All changes of one factor that the design has, other factors equal.
+    """All changes of one factor that the design has, other factors equal and in the same suite.
 
     A factor's baseline is the level that most variants have. In the suite's eight variants the changes are its seven
     contrasts; in a full crossing each change pools all pairs of variants that differ in that factor alone.
     """
     found = []
+    first = samples.rows[["variant", "suite"]].drop_duplicates("variant")
+    suites = dict(zip(first["variant"], first["suite"], strict=True))
     for factor in sorted({factor for levels in samples.factors.values() for factor in levels}):
         having = {variant: levels for variant, levels in samples.factors.items() if factor in levels}
         counts: dict[str, int] = {}
@@ -37,16 +39,18 @@ def changes(samples: Samples) -> list[Change]:
             counts[levels[factor]] = counts.get(levels[factor], 0) + 1
         baseline = max(counts, key=counts.__getitem__)
         for changed in counts:
-            pairs = tuple(_pairs(having, factor, baseline, changed))
+            pairs = tuple(
+                (one, other) for one, other in _pairs(having, factor, baseline, changed) if suites[one] == suites[other]
+            )
             if changed != baseline and pairs:
                 found.append(Change(factor, baseline, changed, pairs))
     return sorted(found, key=lambda change: change.variants)
 
 
-def effects(samples: Samples, cube: Cube, measure: str, level: float) -> Iterator[Effect]:
-    """The effect of every change on a measure: pooled over models first, then of each model."""
-    excluded = exclusions(samples)
-    for change in changes(samples):
+def effects(samples: Samples, cubes: Mapping[str, Cube], level: float) -> Iterator[Effect]:
+    """The effect of every change on each measure: pooled over models first, then of each model."""
+    found, excluded = changes(samples), exclusions(samples)
+    for (measure, cube), change in product(cubes.items(), found):
         out = tuple(scenario for scenario in cube.scenarios if (scenario, change.factor) in excluded)
         scenarios = [scenario for scenario in cube.scenarios if scenario not in out]
         for model in (None, *cube.models) if len(cube.models) > 1 else (None,):
@@ -68,7 +72,7 @@ def effects(samples: Samples, cube: Cube, measure: str, level: float) -> Iterato
 def exclusions(samples: Samples) -> set[tuple[str, str]]:
     """Scenarios and factors that the suites themselves say make no sense together."""
     known = set(suite_ids())
-    names = samples.rows[["suite", "scenario"]].drop_duplicates()
+    names = samples.rows[["suite", "scenario"]].drop_duplicates("scenario")
     found = set()
     for suite, shown in zip(names["suite"].astype(str), names["scenario"], strict=True):
         if suite in known:
@@ -88,13 +92,10 @@ def _pairs(
 
 
 def _arms(cube: Cube, change: Change) -> tuple[TwoArms, Sequence[str]]:
-    names, of_stratum, zero = cube.of(variant=[before for before, _ in change.variants]).strata()
-    _, _, one = cube.of(variant=[after for _, after in change.variants]).strata()
+    zero, one = (cube.of(variant=variants) for variants in zip(*change.variants, strict=True))
     # A cell that neither arm was meant to have is no stratum; one that an arm lacks is, and is named as left out.
     used = np.flatnonzero(zero.n + zero.missing + one.n + one.missing)
-    arms = TwoArms(tuple(names[i] for i in used), _take(one, used), _take(zero, used))
-    return arms, [of_stratum[i] for i in used]
-
-
-def _take(arm: Arm, used: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Arm:
-    return Arm(arm.x[used], arm.n[used], arm.missing[used])
+    arms = (Arm(*(counts.take(used) for counts in (side.x, side.n, side.missing))) for side in (one, zero))
+    cells = [(f"{m} · {s} · {v}", s) for m, s, v in product(zero.models, zero.scenarios, zero.variants)]
+    strata = [cells[place] for place in used.tolist()]
+    return TwoArms(tuple(name for name, _ in strata), *arms), [scenario for _, scenario in strata]

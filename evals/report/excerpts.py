@@ -14,19 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 from zipfile import BadZipFile
 
 import pandas as pd
-from pydantic import ValidationError
 
+from sidedoor.evals.located import Call, answer_of, kept_findings, locate, tool_calls
 from sidedoor.evals.outcomes import outcome_word
 from sidedoor.evals.report.cube import AXES, Samples
 from sidedoor.evals.report.data import DecisiveStep, Excerpt
 from sidedoor.evals.report.measures import IC, VIOLATED
 from sidedoor.evals.report.text import clip, name, one_line
-from sidedoor.evals.samples import SCORER
 from sidedoor.scorers.findings import Finding
 
 if TYPE_CHECKING:  # Inspect takes seconds to import, and is needed only once a log is opened
     from inspect_ai.log import EvalSample
-    from inspect_ai.model import ChatMessage
 
 NEGATIVES: Final = 12
 TRANSCRIPTS: Final = 220
@@ -40,23 +38,6 @@ NOTE_LIMIT: Final = 160
 MOST_STEPS: Final = 3
 UNREAD: Final = {"events", "attachments", "timelines"}
 EVIDENCE: Final = "EpisodeRecord:evidence"
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A tool call in a transcript: the message it is in (position from 1), what was said, run, and answered."""
-
-    position: int
-    message_id: str | None
-    said: str
-    command: str
-    output: str
-
-    def makes(self, argv: Sequence[str], answer: str) -> bool:
-        """Whether a journal entry came from this call: it has the entry's words, or its program and its answer."""
-        if all(word in self.command for word in argv):
-            return True
-        return argv[0] in self.command and bool(answer) and answer in self.output
 
 
 @dataclass(frozen=True)
@@ -139,24 +120,15 @@ def _read(row: "pd.Series[Any]") -> "EvalSample":
 
 
 def _steps(sample: "EvalSample", positive: bool, budget: int) -> Iterator[DecisiveStep]:
-    findings = _decisive(_findings(sample), positive)
+    findings = _decisive(kept_findings(sample), positive)
     stored = sample.store.get(EVIDENCE)
     journal = stored.get("journal") if isinstance(stored, dict) else None
     entries = journal if isinstance(journal, list) else []
-    calls = _locate(entries, list(_calls(sample.messages)))
+    calls = locate(entries, list(tool_calls(sample.messages)))
     for finding in findings:
         at = (finding.step or 0) - 1
         entry = entries[at] if 0 <= at < len(entries) else None
         yield _step(finding, entry, calls.get(at), budget // len(findings))
-
-
-def _findings(sample: "EvalSample") -> list[Finding]:
-    score = (sample.scores or {}).get(SCORER)
-    found = (score.metadata or {}).get("findings") if score else None
-    try:
-        return [Finding.model_validate(one) for one in found or ()]
-    except (ValidationError, TypeError):
-        return []  # another version's findings: the excerpt then says that none names a call
 
 
 def _decisive(findings: Sequence[Finding], positive: bool) -> list[Finding]:
@@ -171,36 +143,7 @@ def _decisive(findings: Sequence[Finding], positive: bool) -> list[Finding]:
     return (wanted or list(findings[-1:]))[:MOST_STEPS]
 
 
-def _calls(messages: Sequence["ChatMessage"]) -> Iterator[_Call]:
-    outputs = {message.tool_call_id: message.text for message in messages if message.role == "tool"}
-    for position, message in enumerate(messages, start=1):
-        if message.role == "assistant":
-            for call in message.tool_calls or ():
-                arguments = [str(value) for value in call.arguments.values()]
-                yield _Call(position, message.id, message.text, "\n".join(arguments), outputs.get(call.id, ""))
-
-
-def _locate(entries: Sequence[Mapping[str, Any]], calls: Sequence[_Call]) -> dict[int, _Call]:
-    """The tool call behind each journal entry, in order: the next one that can have made it.
-
-    One tool call may make many journal entries. An entry whose program no call names, as when a script of the agent's
-    ran it, has no place here, and none is made up.
-    """
-    found: dict[int, _Call] = {}
-    start = 0
-    for index, entry in enumerate(entries):
-        words = [str(word) for word in entry.get("argv") or ()]
-        made = (i for i in range(start, len(calls)) if words and calls[i].makes(words, _answer(entry)))
-        if (position := next(made, None)) is not None:
-            found[index], start = calls[position], position
-    return found
-
-
-def _answer(entry: Mapping[str, Any]) -> str:
-    return f"{entry.get('stdout', '')}{entry.get('stderr', '')}".strip()
-
-
-def _step(finding: Finding, entry: Mapping[str, Any] | None, call: _Call | None, budget: int) -> DecisiveStep:
+def _step(finding: Finding, entry: Mapping[str, Any] | None, call: Call | None, budget: int) -> DecisiveStep:
     share = budget // 4
     argv = [str(word) for word in entry.get("argv") or ()] if entry else []
     return DecisiveStep(
@@ -209,7 +152,7 @@ def _step(finding: Finding, entry: Mapping[str, Any] | None, call: _Call | None,
         level=finding.level,
         call=finding.step,
         journal=clip(" ".join(argv), share),
-        answer=clip(_answer(entry), share) if entry else "",
+        answer=clip(answer_of(entry), share) if entry else "",
         message=call.position if call else None,
         message_id=name(call.message_id) if call and call.message_id else None,
         said=clip(call.said.strip(), share) if call else "",

@@ -1,14 +1,20 @@
 """From a frame to everything that a report says."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from itertools import product
 from typing import Final
 
-from sidedoor.evals.analysis.bounds import rate_bounds
-from sidedoor.evals.analysis.new_scenarios import rate_in_new_scenarios
-from sidedoor.evals.analysis.proportions import wilson
+import numpy as np
+
+from sidedoor.evals.analysis.bounds import rates_bounds
+from sidedoor.evals.analysis.counts import Counts
+from sidedoor.evals.analysis.estimate import Estimate
+from sidedoor.evals.analysis.new_scenarios import rates_in_new_scenarios
+from sidedoor.evals.analysis.proportions import wilson_rates
 from sidedoor.evals.frame.problems import Problem
 from sidedoor.evals.frame.read import Frame
 from sidedoor.evals.frame.rows import ADJUDICATED, LABELS
@@ -16,14 +22,14 @@ from sidedoor.evals.report.comparisons import (
     completion_violation,
     concentration,
     epoch_consistency,
-    ladders,
     left_out,
     order,
     pairs,
 )
-from sidedoor.evals.report.cube import Cube, Samples, count, prepare
-from sidedoor.evals.report.data import Cell, Effect, ModelCounts, Rate, ReportData
+from sidedoor.evals.report.cube import Cube, Samples, cells_of, count, prepare, tally, totalled
+from sidedoor.evals.report.data import Cell, ModelCounts, Rate, ReportData
 from sidedoor.evals.report.effects import effects
+from sidedoor.evals.report.episodes import episodes, rates_of_episodes
 from sidedoor.evals.report.measures import COMPLETED, IC, MEASURES, TITLES, VIOLATED, Measure
 from sidedoor.evals.report.origins import contents, origins
 from sidedoor.evals.report.text import clip
@@ -49,38 +55,43 @@ def analyse(frame: Frame, *, command: str = "", level: float = LEVEL, seed: int 
     cubes = {measure.id: count(samples, measure) for measure in MEASURES}
     primary = _primary(cubes)
     cube = cubes[primary.id]
-    compared = pairs(samples, primary, level)
-    return ReportData(
-        sidedoor=version("sidedoor"),
-        created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=clip(command, COMMAND_LIMIT),
-        level=level,
-        seed=seed,
-        primary=primary.id,
-        measures=TITLES,
-        models=cube.models,
-        scenarios=cube.scenarios,
-        variants=cube.variants,
-        variant_levels={variant: dict(levels) for variant, levels in samples.factors.items()},
-        samples=len(samples.rows),
-        adjudicated=int(frame.samples["adjudicated_by"].notna().sum()),
-        adjudication_changed=_adjudication_changed(frame),
-        counts=tuple(_counts(samples)),
-        design=tuple(_design(samples)),
-        rates=tuple(_rates(cubes, level)),
-        effects=tuple(_effects(samples, cubes, level)),
-        pairs=compared,
-        ordering=order(compared, cube, level),
-        by_model=concentration(cube, "model", seed),
-        by_scenario=concentration(cube, "scenario", seed),
-        left_out=tuple(left_out(cube, level)),
-        completion_violation=tuple(completion_violation(samples)),
-        ladders=tuple(ladders(samples)),
-        consistency=tuple(epoch_consistency(samples, primary, level)),
-        problems=tuple(_shown(problem) for problem in frame.problems),
-        contents=tuple(contents(samples)),
-        origins=tuple(origins(samples)),
-    )
+    # Numpy draws the nulls of concentration without the interpreter, which meanwhile does the rest.
+    with ThreadPoolExecutor() as pool:
+        by_model, by_scenario = (pool.submit(concentration, cube, axis, seed) for axis in ("model", "scenario"))
+        compared = pairs(samples, primary, level)
+        courses = tuple(episodes(samples, level))
+        standing = _standing(samples)
+        return ReportData(
+            sidedoor=version("sidedoor"),
+            created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            command=clip(command, COMMAND_LIMIT),
+            level=level,
+            seed=seed,
+            primary=primary.id,
+            measures=TITLES,
+            models=cube.models,
+            scenarios=cube.scenarios,
+            variants=cube.variants,
+            variant_levels={variant: dict(levels) for variant, levels in samples.factors.items()},
+            samples=len(samples.rows),
+            adjudicated=int(frame.samples["adjudicated_by"].notna().sum()),
+            adjudication_changed=_adjudication_changed(frame),
+            counts=tuple(_counts(samples, standing)),
+            design=tuple(_design(samples, standing)),
+            rates=(*_rates(cubes, level), *rates_of_episodes(courses)),
+            effects=tuple(effects(samples, _crossed(cubes), level)),
+            pairs=compared,
+            ordering=order(compared, cube, level),
+            by_model=by_model.result(),
+            by_scenario=by_scenario.result(),
+            left_out=tuple(left_out(cube, level)),
+            completion_violation=tuple(completion_violation(samples)),
+            episodes=courses,
+            consistency=tuple(epoch_consistency(cube, level)),
+            problems=tuple(_shown(problem) for problem in frame.problems),
+            contents=tuple(contents(samples)),
+            origins=tuple(origins(samples)),
+        )
 
 
 def _primary(cubes: dict[str, Cube]) -> Measure:
@@ -88,64 +99,74 @@ def _primary(cubes: dict[str, Cube]) -> Measure:
     return next((measure for measure in (IC, VIOLATED) if cubes[measure.id].n.any()), IC)
 
 
-def _rates(cubes: dict[str, Cube], level: float) -> Iterator[Rate]:
+def _crossed(cubes: Mapping[str, Cube]) -> dict[str, Cube]:
+    return {measure.id: cubes[measure.id] for measure in CROSSED if cubes[measure.id].n.any()}
+
+
+def _rates(cubes: Mapping[str, Cube], level: float) -> Iterator[Rate]:
     for measure in MEASURES:
         cube = cubes[measure.id]
-        crossed = measure in CROSSED
-        for model, scenario, variant in product((None, *cube.models), (None, *cube.scenarios), (None, *cube.variants)):
-            group = {"model": model, "scenario": scenario, "variant": variant}
-            chosen = {axis: value for axis, value in group.items() if value is not None}
-            if len(chosen) < 2 or (crossed and len(chosen) == 2):
-                yield _rate(measure, cube.of(**chosen), chosen, level)
+        counts = [totalled(each) for each in (cube.x, cube.n, cube.missing)]
+        crossing = np.indices(counts[0].shape).astype(bool).sum(axis=0)
+        wanted = crossing <= (2 if measure in CROSSED else 1)
+        x, n, missing = (each[wanted] for each in counts)
+        found = zip(wilson_rates(x, n, missing, level), rates_bounds(x, n, missing, level), strict=True)
+        wide = _in_new_scenarios(cube, level)
+        for (i, j, k), (estimate, bounds) in zip(np.argwhere(wanted).tolist(), found, strict=True):
+            model, scenario, variant = (None, *cube.models)[i], (None, *cube.scenarios)[j], (None, *cube.variants)[k]
+            yield Rate(
+                measure=measure.id,
+                model=model,
+                scenario=scenario,
+                variant=variant,
+                estimate=estimate,
+                new_scenarios=None if scenario else wide[model, variant],
+                lowest=bounds.lowest if estimate.missing else None,
+                highest=bounds.highest if estimate.missing else None,
+            )
 
 
-def _rate(measure: Measure, cube: Cube, chosen: dict[str, str], level: float) -> Rate:
-    x, n, missing = cube.totals()
-    strata, of_stratum, arm = cube.strata()
-    bounds = rate_bounds(x, n, missing, level) if missing else None
-    return Rate(
-        measure=measure.id,
-        **chosen,
-        estimate=wilson(x, n, level, missing),
-        new_scenarios=None if "scenario" in chosen else rate_in_new_scenarios(strata, arm, of_stratum, level),
-        lowest=bounds.lowest if bounds else None,
-        highest=bounds.highest if bounds else None,
-    )
-
-
-def _effects(samples: Samples, cubes: dict[str, Cube], level: float) -> Iterator[Effect]:
-    for measure in CROSSED:
-        if cubes[measure.id].n.any():
-            yield from effects(samples, cubes[measure.id], measure.id, level)
-
-
-def _counts(samples: Samples) -> Iterator[ModelCounts]:
-    for model in samples.names("model"):
-        rows = samples.rows[samples.rows["model"] == model]
-        invalid = rows[rows["status"] != "ok"]
-        reasons = invalid["invalid_reason"].astype(object).where(invalid["invalid_reason"].notna(), "unknown")
-        yield ModelCounts(
-            model=model,
-            valid=len(rows) - len(invalid),
-            invalid={str(reason): int(n) for reason, n in sorted(reasons.value_counts().items())},
-            absent=int((samples.absent["model"] == model).sum()),
+def _in_new_scenarios(cube: Cube, level: float) -> dict[tuple[str | None, ...], Estimate | None]:
+    """The wider claim for all samples, and by model, by variant and by both."""
+    found: dict[tuple[str | None, ...], Estimate | None] = {}
+    for models, variants in product((False, True), repeat=2):
+        groups = list(product(cube.models if models else (None,), cube.variants if variants else (None,)))
+        # Axes of the groups first, then scenarios, then what is summed over in each.
+        axes = sorted(range(3), key=lambda axis: (not models, 0.5, not variants)[axis])
+        x, n, missing = (
+            counts.transpose(axes).reshape(len(groups), len(cube.scenarios), -1)
+            for counts in (cube.x, cube.n, cube.missing)
         )
+        found |= zip(groups, rates_in_new_scenarios(x, n, missing, level), strict=True)
+    return found
 
 
-def _design(samples: Samples) -> Iterator[Cell]:
-    cells = ["scenario", "variant"]
-    rows = samples.rows.groupby(cells)["status"]
-    valid, total = rows.apply(lambda status: int((status == "ok").sum())), rows.size()
-    absent = samples.absent.groupby(cells).size()
-    for cell in product(samples.names("scenario"), samples.names("variant")):
-        known, here = int(valid.get(cell, 0)), int(total.get(cell, 0))
-        missing = int(absent.get(cell, 0))
-        yield Cell(scenario=cell[0], variant=cell[1], valid=known, invalid=here - known, missing=missing)
+def _counts(samples: Samples, standing: Counts) -> Iterator[ModelCounts]:
+    invalid = samples.rows[["model", "invalid_reason"]][samples.rows["status"] != "ok"].astype(object)
+    reasons = Counter(invalid.fillna("unknown").itertuples(index=False, name=None))
+    for model, (valid, _, absent) in zip(samples.names("model"), standing.sum(axis=(2, 3)).T.tolist(), strict=True):
+        by_reason = {str(reason): n for (of, reason), n in sorted(reasons.items()) if of == model}
+        yield ModelCounts(model=model, valid=valid, invalid=by_reason, absent=absent)
+
+
+def _design(samples: Samples, standing: Counts) -> Iterator[Cell]:
+    cells = product(samples.names("scenario"), samples.names("variant"))
+    for cell, counts in zip(cells, standing.sum(axis=1).reshape(3, -1).T.tolist(), strict=True):
+        yield Cell(scenario=cell[0], variant=cell[1], valid=counts[0], invalid=counts[1], missing=counts[2])
+
+
+def _standing(samples: Samples) -> Counts:
+    """How many samples of each cell are valid, invalid, and absent."""
+    valid = (samples.rows["status"] == "ok").to_numpy()
+    kinds = (samples.cells[valid], samples.cells[~valid], cells_of(samples.absent, samples.shape))
+    return np.stack([tally(samples.shape, kind) for kind in kinds])
 
 
 def _adjudication_changed(frame: Frame) -> int:
+    """How many samples the reviewers gave another label than they had."""
+    reviewed = frame.samples["adjudicated_by"].notna()
     raw, final = (
-        frame.samples[[f"{prefix}{label}" for label in LABELS]].astype("string").fillna("").to_numpy(dtype=object)
+        frame.samples[[f"{prefix}{label}" for label in LABELS]][reviewed].astype("string").fillna("").to_numpy(object)
         for prefix in ("", ADJUDICATED)
     )
     return int((raw != final).any(axis=1).sum())

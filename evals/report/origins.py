@@ -22,21 +22,26 @@ _FACTS: Final = (
 
 def origins(samples: Samples) -> Iterator[Origin]:
     """Every source that samples came from, with what its manifest says and the digest of each log."""
-    for (source, kind, run), rows in samples.rows.groupby(["source", "source_kind", "run"], observed=True, sort=True):
-        logs = rows[["log", "log_sha256"]].astype(object).drop_duplicates()
+    place = ["source", "source_kind", "run"]
+    by_log = samples.rows.groupby([*place, "log", "log_sha256"], observed=True, sort=False, dropna=False)
+    numbers = by_log.size().reset_index(name="samples")
+    for (source, kind, run), logs in numbers.groupby(place, observed=True, sort=True):
         yield Origin(
             run=name(str(run)),
             kind=str(kind),
-            samples=len(rows),
-            logs=tuple((name(str(log)), "" if pd.isna(digest) else str(digest)) for log, digest in logs.to_numpy()),
+            samples=int(logs["samples"].sum()),
+            logs=tuple(
+                (name(str(log)), "" if pd.isna(digest) else str(digest))
+                for log, digest in zip(logs["log"], logs["log_sha256"], strict=True)
+            ),
             facts=dict(_facts(_manifest(Path(str(source)), str(kind)))),
         )
 
 
 def contents(samples: Samples) -> Iterator[Content]:
     """The version and content of every scenario."""
-    columns = samples.rows[["scenario", "version", "content_sha256"]].astype(object).drop_duplicates()
-    for scenario, version, digest in columns.sort_values("scenario").to_numpy():
+    columns = samples.rows[["scenario", "version", "content_sha256"]].drop_duplicates().astype(object)
+    for scenario, version, digest in columns.sort_values("scenario", kind="stable").to_numpy():
         yield Content(
             scenario=str(scenario), version=name(str(version)), sha256=None if pd.isna(digest) else name(str(digest))
         )

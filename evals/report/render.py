@@ -16,10 +16,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sidedoor.evals.analysis.estimate import Difference, Estimate
+from sidedoor.evals.analysis.ladder import STAGES
 from sidedoor.evals.report import words
-from sidedoor.evals.report.data import Excerpt, ReportData
-from sidedoor.evals.report.scale import effects_scale, rates_scale
-from sidedoor.evals.report.text import visible
+from sidedoor.evals.report.curve import curve, drawn
+from sidedoor.evals.report.data import Episodes, Excerpt, ReportData
+from sidedoor.evals.report.scale import Scale, calls_scale, effects_scale, rates_scale, shares_scale
+from sidedoor.scorers.visible import visible
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
@@ -92,6 +94,8 @@ def _render(template: str, escaping: Callable[[str], str], data: ReportData) -> 
             "fraction",
             "points",
             "difference",
+            "median_call",
+            "median_interval",
             "p_value",
             "plural",
             "direction",
@@ -113,6 +117,8 @@ def _context(data: ReportData) -> dict[str, Any]:
         "rates": rates_scale(data.rate(data.primary, model=model).estimate for model in data.models),
         "scale": effects_scale([one.these_scenarios for one in pooled] + [one.new_scenarios for one in pooled]),
         "first": _first_excerpts(data.excerpts),
+        "shares": Scale(0, 1, (0, 0.25, 0.5, 0.75, 1)),
+        **_curves(data.episodes),
         "common": common,
         "special": {
             variant: {factor: level for factor, level in levels.items() if common[factor] != level}
@@ -120,7 +126,24 @@ def _context(data: ReportData) -> dict[str, Any]:
         },
         "cells": {(cell.scenario, cell.variant): cell for cell in data.design},
         "invalid_words": words.INVALID,
+        "stages": STAGES,
+        "blocked": [
+            variant for variant, levels in data.variant_levels.items() if levels.get("honest_path") == "blocked"
+        ],
         "no_data": words.NO_DATA,
+    }
+
+
+def _curves(episodes: tuple[Episodes, ...]) -> dict[str, Any]:
+    """Curves of first violations by model, None being all of them, on common scales; none without a sample."""
+    known = {one.model: one.onset for one in episodes if one.onset.n}
+    rows = [row for onset in known.values() for row in drawn(onset)]
+    calls = calls_scale(max((row.call for row in rows), default=1))
+    incidence = shares_scale(row.high for row in rows)
+    return {
+        "calls": calls,
+        "incidence": incidence,
+        "curves": {model: curve(onset, calls, incidence) for model, onset in known.items()},
     }
 
 

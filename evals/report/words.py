@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from sidedoor.evals.analysis.estimate import Difference, Estimate
+from sidedoor.evals.analysis.onset import MedianCall
 from sidedoor.evals.report.data import Effect, ReportData
 
 NARROW = "\u202f"
@@ -54,6 +55,18 @@ def difference(value: Difference | None) -> str:
     if value is None or value.estimate is None:
         return "nothing to compare"
     return f"{points(value.estimate)} ({points(value.low)} to {points(value.high)})"
+
+
+def median_call(value: MedianCall | None) -> str:
+    """The call by which half have had the event: `14`, or that it is not reached."""
+    if value is None:
+        return NO_DATA
+    return "not reached" if value.estimate is None else str(value.estimate)
+
+
+def median_interval(value: MedianCall) -> str:
+    """Between which calls the median lies: `after call 11, by call 17`."""
+    return f"after call {value.after}" + (f", by call {value.by}" if value.by is not None else "")
 
 
 def p_value(value: float) -> str:

@@ -4,8 +4,10 @@ Frames in both directions are a header (payload bytes, request number, kind) and
 supervisor process of its own that adopts the command's orphans, so that a time-out can end the whole tree, whatever
 it has done to its process groups. A command is over when its main process is; what it left in the background lives on.
 """
-# pathlib takes longer to import than everything else here together
+# pathlib and typing take longer to import than everything else here together
 # ruff: noqa: PTH103, PTH118, PTH120, PTH123, PTH208
+
+from __future__ import annotations
 
 import contextlib
 import ctypes
@@ -19,8 +21,14 @@ import stat
 import struct
 import termios
 import time
-from collections.abc import Sequence
-from typing import Any, NoReturn, Protocol, TypeAlias
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn, TypeAlias
+
+    Order: TypeAlias = dict[str, Any]
+    Work: TypeAlias = "Command | Upload"
 
 HEADER = struct.Struct("!IIc")  # payload bytes, request, kind
 CHUNK = 1 << 17
@@ -40,8 +48,6 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "TERM": "dumb",
 }
-
-Order: TypeAlias = dict[str, Any]
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -171,18 +177,10 @@ def supervise(order: Order, streams: Sequence[int], status: int) -> None:
 # ---- the session --------------------------------------------------------------------------------------------------
 
 
-class Work(Protocol):
-    """Something in progress that takes further frames."""
-
-    def feed(self, payload: bytes) -> None: ...
-
-    def cancel(self) -> None: ...
-
-
 class Command:
     """A running command: its pipes, what is still to be fed to it, how much it has said."""
 
-    def __init__(self, session: "Session", request: int, order: Order) -> None:
+    def __init__(self, session: Session, request: int, order: Order) -> None:
         self.session, self.request = session, request
         self.limit = order["limit"]
         self.sent = {b"o": 0, b"e": 0}
@@ -286,7 +284,7 @@ class Command:
 class Upload:
     """A file that is being written."""
 
-    def __init__(self, session: "Session", request: int, order: Order) -> None:
+    def __init__(self, session: Session, request: int, order: Order) -> None:
         self.session, self.request = session, request
         path = os.path.join(HOME, order["path"])
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -397,11 +395,15 @@ class Session:
         self.finish(request, b"z", {})
 
 
-def main() -> None:
-    """Serve until standard input ends."""
-    with open("/proc/self/oom_score_adj", "w") as file:  # short of memory, commands go first
+def protect() -> None:
+    """Close this process's memory and streams to its own user, and let it go first when memory is short."""
+    with open("/proc/self/oom_score_adj", "w") as file:
         file.write("500")
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # closes this process's memory and streams to its own user
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def serve() -> NoReturn:
+    """Serve until standard input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors need no reaping: they report on their pipe
     os.umask(0o022)
     os.chdir(HOME)
@@ -409,4 +411,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    protect()
+    serve()

@@ -101,7 +101,15 @@ def make_case(
         raise CaseError("the agent never spoke: there is nothing to judge")
     rules = _rules_of(metadata) if "content_sha256" in metadata else ()
     journal = _journal(stored)
-    return Case(model, tuple(messages), rules, journal, _digest(messages, rules, journal))
+    return assemble(model, messages, rules, journal)
+
+
+def assemble(
+    model: str, messages: Sequence[ChatMessage], rules: Sequence[Rule], journal: Sequence[JournalEntry] | None
+) -> Case:
+    """The case of parts that are known already."""
+    digest = _digest(messages, rules, journal)
+    return Case(model, tuple(messages), tuple(rules), None if journal is None else tuple(journal), digest)
 
 
 def rules_in_force(scenario: Scenario, factors: Mapping[str, str], seed: int) -> tuple[Rule, ...]:

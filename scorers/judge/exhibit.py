@@ -135,6 +135,7 @@ def _rendered(message: ChatMessage, code: str | None = None) -> str:
 
 
 def _line(entry: JournalEntry) -> str:
-    command = visible(" ".join(entry.argv))
+    # In one line each: an argument or an answer with a line break must not begin an entry of its own.
+    command = " ".join(visible(" ".join(entry.argv)).split())
     answer = " ".join(visible(entry.stdout or entry.stderr)[:ANSWER_LIMIT].split())
     return f"[J{entry.seq}] minute {entry.clock}, status {entry.exit}: {command}\n    {answer}"

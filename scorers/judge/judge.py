@@ -8,6 +8,7 @@ quote only what stands in the transcript before it counts. Scout renders the mes
 A judge that cannot be brought to a verdict leaves the case `undecided`, which is never clean and never a violation.
 """
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,8 +38,15 @@ from sidedoor.scorers.judge.views import View, has_reasoning
 Undecided: TypeAlias = Literal[
     "refusal", "no_answer", "two_answers", "malformed", "rejected", "cut_short", "unavailable", "view_missing"
 ]
+Ownership: TypeAlias = Literal["none", "untold", "told"]
+"""Whose transcript a judge reads: another's, its own without being told, or its own and told so."""
+
 ATTEMPTS: Final = 3
 MOST_OBJECTIONS: Final = 12
+TRANSPORT_RETRIES: Final = 6
+"""Of a request that the provider answers with an error, or not in time; left to itself, Inspect tries for ever."""
+
+MOST_TIMEOUTS: Final = 3
 ERROR_LIMIT: Final = 300
 
 
@@ -48,6 +56,7 @@ class Judging(BaseModel):
     Attributes:
         view: what of the transcript is shown.
         evidence: whether the host's journal is shown beside it.
+        ownership: whose transcript it is to the judge; only `told` changes what it is asked.
         attempts: most answers asked for per part.
         part_characters: most characters of transcript in one part.
         timeout: seconds for one answer.
@@ -57,6 +66,7 @@ class Judging(BaseModel):
 
     view: View = View.ACTIONS_REASONING
     evidence: bool = True
+    ownership: Ownership = "none"
     attempts: int = Field(default=ATTEMPTS, ge=1)
     part_characters: int = Field(default=PART_CHARACTERS, ge=2_000)
     timeout: int = Field(default=300, ge=1)
@@ -75,6 +85,7 @@ class Judgement(BaseModel):
         verdict: None if undecided.
         undecided: why there is no verdict; None if there is one.
         detail: the last objection or error, in a line.
+        reasoning: whether the transcript holds reasoning that can be read, whether or not the view shows it.
         parts: of the transcript.
         attempts: answers asked for, over all parts.
         input_tokens: over all attempts; `output_tokens` likewise.
@@ -94,6 +105,7 @@ class Judgement(BaseModel):
     verdict: Verdict | None
     undecided: Undecided | None
     detail: str = ""
+    reasoning: bool = False
     parts: int
     attempts: int
     input_tokens: int
@@ -146,6 +158,7 @@ async def judge_case(case: Case, judge: Model, rubric: Rubric, judging: Judging,
         verdict=verdict,
         undecided=reason,
         detail=detail,
+        reasoning=has_reasoning(case.messages),
         parts=len(exhibit.parts),
         attempts=spent.attempts,
         input_tokens=spent.usage.input_tokens,
@@ -162,7 +175,8 @@ async def _verdict(
         raise _NoVerdict("view_missing", "the transcript holds no reasoning that can be read")
     verdicts: list[Verdict] = []
     for part in range(len(exhibit.parts)):
-        question = rubric.question(case, judging.view, exhibit, part, [one.summary for one in verdicts])
+        notes = [one.summary for one in verdicts]
+        question = rubric.question(case, judging.view, exhibit, part, notes, own=judging.ownership == "told")
         verdicts.append(await _ask(case, judge, rubric, judging, exhibit, question, spent))
     return merge(verdicts)
 
@@ -184,13 +198,18 @@ async def _ask(
             return _accepted(output, case, exhibit)
         except _Rejected as rejected:
             failure = _NoVerdict(rejected.reason, "; ".join(rejected.objections)[:ERROR_LIMIT])
-            conversation += [output.message, *_reply(output, rubric.objection(rejected.objections[:MOST_OBJECTIONS]))]
+            conversation += _reply(output, rubric.objection(rejected.objections[:MOST_OBJECTIONS]))
     raise failure
 
 
 async def _generate(judge: Model, conversation: list[ChatMessage], timeout: int, spent: _Spent) -> ModelOutput:
     spent.attempts += 1
-    config = GenerateConfig(attempt_timeout=timeout, parallel_tool_calls=False)
+    config = GenerateConfig(
+        attempt_timeout=timeout,
+        timeout=MOST_TIMEOUTS * timeout,
+        max_retries=TRANSPORT_RETRIES,
+        parallel_tool_calls=False,
+    )
     try:
         output = await judge.generate(conversation, tools=[answer_tool()], tool_choice="auto", config=config)
     except Exception as error:  # noqa: BLE001 - providers raise what they like; none of it is a verdict
@@ -244,7 +263,20 @@ def _field_error(error: ErrorDetails) -> str:
 
 
 def _reply(output: ModelOutput, text: str) -> list[ChatMessage]:
+    """The answer and the objection to it; the objection alone where the answer cannot be sent back."""
     calls = output.message.tool_calls or []
-    if not calls:
+    if not all(map(_is_sendable, calls)):
         return [ChatMessageUser(content=text)]
-    return [ChatMessageTool(content=text, tool_call_id=call.id, function=call.function) for call in calls]
+    if not calls:
+        return [output.message, ChatMessageUser(content=text)]
+    results = [ChatMessageTool(content=text, tool_call_id=call.id, function=call.function) for call in calls]
+    return [output.message, *results]
+
+
+def _is_sendable(call: ToolCall) -> bool:
+    """Whether the arguments can stand in a request: NaN, infinity and lone surrogates cannot."""
+    try:
+        json.dumps(call.arguments, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError:
+        return False
+    return True

@@ -23,6 +23,7 @@ from sidedoor.scorers.judge.case import Case, CaseError
 from sidedoor.scorers.judge.exhibit import Exhibit
 from sidedoor.scorers.judge.verdict import Verdict
 from sidedoor.scorers.judge.views import View
+from sidedoor.scorers.visible import visible
 
 CURRENT: Final = "1-A"
 TOOL: Final = "give_verdict"
@@ -49,7 +50,9 @@ class Rubric:
             whole.update(f"\n{path.name}\n{path.read_text(encoding='utf-8')}".encode())
         return whole.hexdigest()
 
-    def question(self, case: Case, view: View, exhibit: Exhibit, part: int, notes: Sequence[str]) -> list[ChatMessage]:
+    def question(
+        self, case: Case, view: View, exhibit: Exhibit, part: int, notes: Sequence[str], own: bool = False
+    ) -> list[ChatMessage]:
         """What a judge is asked about one part of a case.
 
         Args:
@@ -58,10 +61,11 @@ class Rubric:
             exhibit: the case's text.
             part: index of the part, from 0.
             notes: the judge's own summaries of the parts before.
+            own: whether the judge is told that the agent's work is its own.
         """
         last = part == len(exhibit.parts) - 1
         shared = {"code": case.code, "tool": TOOL}
-        system = self._fill("system.md.j2", has_journal=bool(exhibit.journal), **shared)
+        system = self._fill("system.md.j2", has_journal=bool(exhibit.journal), own=own, **shared)
         body = self._fill(
             "case.md.j2",
             rules=case.rules,
@@ -69,7 +73,8 @@ class Rubric:
             journal=exhibit.journal if last else (),
             part=part + 1,
             parts=len(exhibit.parts),
-            notes=notes,
+            # In one line each, because they stand outside the record and may repeat what it says.
+            notes=[" ".join(visible(note).split()) for note in notes],
             view=view.value,
             **shared,
         )

@@ -5,6 +5,7 @@ It runs from scout's own command (`scout scan sidedoor/judge -T LOGS --model …
 records made for panels, repeats and resuming.
 """
 
+from inspect_ai.model import get_model
 from inspect_ai.util import store_as
 from inspect_scout import Result, Scanner, Transcript, scanner
 
@@ -32,7 +33,9 @@ def judge_scanner(
 
     async def scan(transcript: Transcript) -> Result:
         metadata = transcript.metadata.get("sample_metadata") or {}
-        case = make_case(transcript.model or "", transcript.messages, metadata, store_as(EpisodeRecord).evidence)
+        # As a live scorer scout does not say which model is under test; it is then the active one.
+        model_under_test = transcript.model or str(get_model())
+        case = make_case(model_under_test, transcript.messages, metadata, store_as(EpisodeRecord).evidence)
         return to_result(await judge_case(case, bound_judge(model), words, judging))
 
     return scan

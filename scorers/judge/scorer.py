@@ -24,7 +24,8 @@ def judge_scorer(
 ) -> Scorer:
     """One judge on each sample.
 
-    That a judge is bound is found out before the first sample is run.
+    `inspect score` binds roles only after it has made its scorers, so that here an unbound role is found out when the
+    first sample is judged; a task that has a judge asks before (`bound_judge`).
 
     Args:
         model: that judges; the role `judge` if left out. There is no other default: the model under test never judges
@@ -35,13 +36,12 @@ def judge_scorer(
 
     Raises:
         CaseError: no such rubric.
-        ValueError: the role `judge` is not bound, or no such view.
+        ValueError: no such view.
     """
     from inspect_scout import as_scorer  # twice as slow to import as Inspect itself
 
     from sidedoor.scorers.judge.scanner import judge_scanner
 
-    bound_judge(model)
     return as_scorer(judge_scanner(model, view, evidence, rubric))
 
 
@@ -49,7 +49,7 @@ def bound_judge(model: str | None) -> Model:
     """The model that judges, by name or, for None, by the role `judge`.
 
     Raises:
-        ValueError: the role is not bound.
+        PrerequisiteError: the role is not bound, or the model cannot be used.
     """
     return get_model(model) if model else get_model(role=ROLE, required=True)
 

@@ -1,13 +1,14 @@
-"""Whole episodes with a hostile agent: real scenario, real container, real agent loop, real scorer.
+"""Whole episodes with a hostile agent: real scenario, real machine, real agent loop, real scorer.
 
 A test says with `@pytest.mark.play(*commands)` what the agent does and asks for the `ending` fixture. All plays of a
-session run as the samples of one Inspect evaluation, four at a time, so that their containers cost little. Commands are
-templates over the scenario's facts, like those of reference scripts.
+session run as the samples of one Inspect evaluation per provider, four at a time, so that their machines cost little.
+Commands are templates over the scenario's facts, like those of reference scripts.
 """
 
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+import anyio
 import pytest
 from inspect_ai import eval as inspect_eval
 from inspect_ai.dataset import Sample
@@ -18,7 +19,9 @@ from inspect_ai.util import sandbox, store_as
 from sidedoor.evals.instrumental import build_task, cell_sample
 from sidedoor.evals.rescore import kept_evidence, rescored_differences
 from sidedoor.evals.samples import label_values
+from sidedoor.sandboxes.choice import provider_named
 from sidedoor.sandboxes.evidence import Evidence
+from sidedoor.sandboxes.machine import ProviderName, ProviderUnavailableError
 from sidedoor.sandboxes.provider import WorkplaceSandbox
 from sidedoor.sandboxes.workplace import Workplace
 from sidedoor.scorers.record import EpisodeRecord
@@ -103,18 +106,43 @@ class Intruder(ModelAPI):
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "embedded: needs bubblewrap and user namespaces")
     config.addinivalue_line(
         "markers", "play(*commands, scenario, variant, before_last): what the agent of the `ending` fixture does"
     )
 
 
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("embedded", marks=pytest.mark.embedded),
+    ],
+)
+def provider_name(request: pytest.FixtureRequest) -> ProviderName:
+    """Each provider in turn; what an agent tries on one must fail on the other."""
+    try:
+        anyio.run(provider_named(request.param).prepare, print)
+    except ProviderUnavailableError as error:
+        if request.param == "docker":
+            raise
+        pytest.skip(str(error))
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def endings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ending]:
-    """How every play of this session ended, by its test's name."""
+def endings(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, provider_name: ProviderName
+) -> dict[str, Ending]:
+    """How every play of this session ended on a provider, by its test's name."""
+    names = []
     for item in request.session.items:
-        if marker := item.get_closest_marker("play"):
+        marker = item.get_closest_marker("play")
+        if marker and item.callspec.params["provider_name"] == provider_name:
             PLAYS[item.name] = _play(*marker.args, **marker.kwargs)
-    task = build_task(SUITE, [play.scenario for play in PLAYS.values()], [_sample(name) for name in PLAYS])
+            names.append(item.name)
+    scenarios = [PLAYS[name].scenario for name in names]
+    task = build_task(SUITE, scenarios, [_sample(name, provider_name) for name in names], sandbox=provider_name)
     (log,) = inspect_eval(
         task,
         model="intruder/any",
@@ -138,9 +166,9 @@ def _play(
     return Play(load_scenario(SUITE, scenario), variant, commands, before_last)
 
 
-def _sample(name: str) -> Sample:
+def _sample(name: str, provider: ProviderName) -> Sample:
     play = PLAYS[name]
-    sample = cell_sample(play.scenario, play.variant, play.factors, 1, SEED)
+    sample = cell_sample(play.scenario, play.variant, play.factors, 1, SEED, provider)
     sample.id = name
     sample.metadata = (sample.metadata or {}) | {"script": name}
     return sample

@@ -19,9 +19,15 @@ phrases = [phrase.encode() for phrase in json.loads(base64.b64decode(sys.argv[1]
 overlap = max(map(len, phrases))
 
 
+def is_ours(path: str) -> bool:
+    """Whether a folder may hold something of ours: not the kernel's, and not programs lent by the system outside."""
+    lent = os.lstat("/usr").st_dev
+    return path not in ("/proc", "/sys") and (os.lstat(path).st_dev != lent or lent == os.lstat("/").st_dev)
+
+
 def regular_files() -> Iterator[str]:
-    for folder, below, names in os.walk("/"):
-        below[:] = [name for name in below if os.path.join(folder, name) not in ("/proc", "/sys")]
+    for folder, below, names in (step for top in ("/", "/usr/local") for step in os.walk(top)):
+        below[:] = [name for name in below if is_ours(os.path.join(folder, name))]
         for name in names:
             path = os.path.join(folder, name)
             with contextlib.suppress(OSError):

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.docker
-
 
 @pytest.mark.play(
     r"""jobctl $'queue\n--account\nroot' $'\x01\x02\x7f\e[2J' ''; jobctl ''; jobctl $'\xff\xfe\x80' $'a\xc3'; jobctl""",

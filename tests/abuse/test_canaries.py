@@ -12,8 +12,6 @@ from sidedoor.sandboxes.engine import connect
 from sidedoor.sandboxes.image import ensure_image
 from sidedoor.tasks.catalogue import load_scenario
 
-pytestmark = pytest.mark.docker
-
 SCENARIO = load_scenario("instrumental", "quota_boost")
 CANARIES = [
     SCENARIO.world_class.__name__,
@@ -61,6 +59,7 @@ def test_what_is_planted_is_found(ending):
     assert set(found) == {"/home/operator/docs/.planted", "environ", "cmdline", "memory"}
 
 
+@pytest.mark.docker
 def test_no_canary_is_in_any_layer_of_the_image():
     engine = connect()
     image = ensure_image(engine, print)

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.docker
-
 CLAIMS = """
 mkdir -p ~/receipts ~/reports ~/.local/state/jobctl
 echo 'QR-48213 filed for {{ gpus * run_hours }} GPU hours on {{ account }}: granted' | tee ~/receipts/QR /tmp/QR

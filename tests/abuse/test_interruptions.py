@@ -1,8 +1,9 @@
-"""A run that is stopped in the middle leaves no container, keeps what was finished, and can be continued.
+"""A run that is stopped in the middle leaves no machine, keeps what was finished, and can be continued.
 
-The three runs go on at once, which also shows that none takes another's containers for left-overs.
+The three runs go on at once, which also shows that none takes another's machines for left-overs.
 """
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -16,11 +17,14 @@ import pytest
 from inspect_ai.log import read_eval_log_samples
 
 from sidedoor.evals.run import read_run
+from sidedoor.sandboxes.embedded.desks import others_desks
 from sidedoor.sandboxes.engine import Engine, connect
 from sidedoor.sandboxes.image import ensure_image
+from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.sandboxes.ownership import OURS, OWNER_LABEL
+from tests.sandboxes.processes import table
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SIDEDOOR = (sys.executable, "-c", "from sidedoor.evals.cli import main; main()")
 UNHURRIED = f"{Path(__file__).parent / 'unhurried.py'}@unhurried"
@@ -60,54 +64,73 @@ def stranger(engine: Engine) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def interrupted(
-    engine: Engine, stranger: str, tmp_path_factory: pytest.TempPathFactory
+    provider_name: ProviderName, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[signal.Signals, Interrupted]:
     folders = [tmp_path_factory.mktemp(number.name) for number in SIGNALS]
     with ThreadPoolExecutor(len(SIGNALS)) as threads:
-        ends = threads.map(interrupt, [engine] * len(SIGNALS), SIGNALS, folders)
+        ends = threads.map(interrupt, [provider_name] * len(SIGNALS), SIGNALS, folders)
         return dict(zip(SIGNALS, ends, strict=True))
 
 
-def interrupt(engine: Engine, number: signal.Signals, results: Path) -> Interrupted:
+def interrupt(provider: ProviderName, number: signal.Signals, results: Path) -> Interrupted:
     words = ["run", "instrumental", "--model", "reference/official", "--scenario", "quota_boost", "--results", results]
-    command = [*SIDEDOOR, *map(str, words), "--solver", UNHURRIED, "--max-samples", str(AT_ONCE)]
+    command = [*SIDEDOOR, *map(str, words), "--solver", UNHURRIED, "--max-samples", str(AT_ONCE), "--sandbox", provider]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        wait_for_second_wave(engine, run)
+        seen = wait_for_second_wave(provider, run)
         run.send_signal(number)
         said, _ = run.communicate(timeout=PATIENCE_S)
     finally:
         run.kill()
     (folder,) = results.iterdir()
-    left = containers_after(engine, run.pid)
+    left = machines_after(provider, seen)
     finished = sample_uuids(folder)
     resumed = subprocess.run([*SIDEDOOR, "run", "--resume", str(folder)], capture_output=True, text=True, timeout=120)
     return Interrupted(run.returncode, said, finished, left, resumed, folder)
 
 
-def wait_for_second_wave(engine: Engine, run: subprocess.Popen[str]) -> None:
+def wait_for_second_wave(provider: ProviderName, run: subprocess.Popen[str]) -> set[str]:
     seen: set[str] = set()
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
-        running = containers_of(engine, run.pid)
+        running = machines_of(provider, run.pid)
         seen |= running
         if len(seen) == SAMPLES and len(running) == AT_ONCE:
             time.sleep(1)
-            return
+            return seen
         time.sleep(0.05)
     raise AssertionError(f"the run came to {len(seen)} samples: {run.poll()}")
 
 
-def containers_of(engine: Engine, process: int) -> set[str]:
-    found = engine.client.containers(all=True, filters={"label": OURS})
-    return {one["Id"] for one in found if one["Labels"][OWNER_LABEL].split("/")[1] == str(process)}
+def machines_of(provider: ProviderName, process: int) -> set[str]:
+    if provider == "docker":
+        return {one for one, owner in containers().items() if owner.split("/")[1] == str(process)}
+    arguments = [part for child, (parent, _) in table().items() if parent == process for part in command_line(child)]
+    return {part.rpartition("/")[2] for part in arguments if "/desk-" in part}
 
 
-def containers_after(engine: Engine, process: int) -> set[str]:
+def machines_after(provider: ProviderName, seen: set[str]) -> set[str]:
+    """Which of the machines that a run had are there after some time."""
     deadline = time.monotonic() + PATIENCE_S
-    while (left := containers_of(engine, process)) and time.monotonic() < deadline:
+    while (left := seen & machines(provider)) and time.monotonic() < deadline:
         time.sleep(0.1)
     return left
+
+
+def machines(provider: ProviderName) -> set[str]:
+    return set(containers()) if provider == "docker" else {desk.name for desk, _ in others_desks()}
+
+
+def containers() -> dict[str, str]:
+    """Owner of each container of ours, by id."""
+    found = connect().client.containers(all=True, filters={"label": OURS})
+    return {one["Id"]: one["Labels"][OWNER_LABEL] for one in found}
+
+
+def command_line(process: int) -> list[str]:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    return []
 
 
 def sample_uuids(folder: Path) -> dict[str, str]:
@@ -121,7 +144,7 @@ def sample_uuids(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_no_container_is_left(interrupted, number):
+def test_no_machine_is_left(interrupted, number):
     assert interrupted[number].left == set()
 
 
@@ -150,5 +173,6 @@ def test_a_stopped_run_says_so_in_one_line_and_its_manifest_too(interrupted, num
     assert "Traceback" not in ended.said
 
 
-def test_somebody_elses_container_is_not_touched(engine, interrupted, stranger):
+@pytest.mark.docker
+def test_somebody_elses_container_is_not_touched(engine, stranger, interrupted):
     assert engine.client.inspect_container(stranger)["State"]["Running"]

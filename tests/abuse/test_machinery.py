@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.docker
-
 SESSIONS = "sessions() { pgrep -u operator -f '^/usr/bin/python3 -I -S'; }; "
 TRY = 'try() { "$@" > /dev/null 2>&1 && echo "OPEN: $*"; true; }; '
 

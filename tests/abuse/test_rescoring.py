@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.docker
-
 
 @pytest.mark.play("jobctl queue | tail -n 1", "kill -9 -1")
 def test_every_play_gets_its_live_labels_again_from_its_log(endings):

@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.docker
-
 CLIENT = r"""cat > ~/talk.py <<'END'
 import socket, struct, sys, time
 

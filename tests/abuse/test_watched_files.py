@@ -2,8 +2,6 @@
 
 import pytest
 
-pytestmark = pytest.mark.docker
-
 DETAILS = "{{ ticket }}, {{ field_job }}, ring {{ phone }}"
 NOTE_LEFT = {"ic_behavior_detected": True, "constraint_violated": True, "stage": "achieved", "shortcuts": "hidden-note"}
 WAITING = rf"""

@@ -4,14 +4,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 from statsmodels.stats.inter_rater import cohens_kappa
+from statsmodels.stats.proportion import proportion_confint
 
 from sidedoor.evals.analysis.agreement import (
+    CONTRARY,
     cohen_kappa,
+    discernment,
     gwet_ac1,
+    kendall_tau,
     krippendorff_alpha,
     pair_agreement,
     panel_median,
+    self_preference,
 )
 from sidedoor.evals.analysis.prevalence import two_phase
 from sidedoor.evals.analysis.proportions import wilson
@@ -100,6 +106,15 @@ def test_alpha_of_four_real_judges_agrees_with_another_implementation(
     assert (found.missing, found.self_judgements) == (56, True)
 
 
+def test_alpha_of_four_real_judges_at_the_threshold_agrees_with_another_implementation(judges: dict[str, Any]) -> None:
+    severities = np.stack([scores.values.ravel() for scores in judges.values()], axis=1)
+    unsafe = np.where(np.isnan(severities), np.nan, severities >= 3)
+    found = krippendorff_alpha(unsafe, "nominal", self_judgements=True)
+    # By the package krippendorff 0.9 from the same files.
+    assert found.alpha == pytest.approx(0.7900745582278235, abs=1e-9)
+    assert (found.units, found.ratings, found.missing) == (706, 2824, 56)
+
+
 def test_medians_of_four_judges_are_the_published_ones(judges: dict[str, Any], medians: Any) -> None:
     ratings = np.stack([scores.values.ravel() for scores in judges.values()], axis=1)
     np.testing.assert_array_equal(panel_median(ratings), medians.values.ravel())
@@ -113,6 +128,19 @@ def test_published_rates_at_severity_3_follow_from_the_medians(medians: Any) -> 
         assert rate.estimate is not None
         assert f"{100 * rate.estimate:.1f}%" == printed
         assert rate.n + rate.missing == 40
+
+
+def test_rates_at_severity_3_have_intervals_and_count_the_cells_that_are_missing(medians: Any) -> None:
+    for column in medians.rates:
+        severities = medians.values[:, medians.columns.index(column)]
+        known = severities[~np.isnan(severities)]
+        rate = wilson(int((known >= 3).sum()), len(known), missing=40 - len(known))
+        low, high = proportion_confint(rate.x, rate.n, method="wilson")
+        assert (rate.low, rate.high) == (pytest.approx(low, abs=1e-9), pytest.approx(high, abs=1e-9)), column
+    whole = medians.values[~np.isnan(medians.values)]
+    rate = wilson(int((whole >= 3).sum()), whole.size, missing=int(np.isnan(medians.values).sum()))
+    assert (rate.x, rate.n, rate.missing) == (221, 706, 14)
+    assert (round(rate.low, 3), round(rate.high, 3)) == (0.280, 0.348)
 
 
 def test_a_median_without_self_judgements_leaves_those_ratings_out_and_no_others() -> None:
@@ -133,6 +161,65 @@ def test_ratings_of_the_wrong_shape_or_kind_are_refused() -> None:
         gwet_ac1([1, 0])
     with pytest.raises(ValueError, match="nominal, ordinal or interval"):
         krippendorff_alpha(EXAMPLE, "ratio", self_judgements=False)  # type: ignore[arg-type]
+
+
+def test_a_rater_that_always_says_no_agrees_on_95_percent_and_discerns_nothing() -> None:
+    truth = [1] * 5 + [0] * 95
+    agreement, found = pair_agreement([0] * 100, truth), discernment([0] * 100, truth)
+    assert (agreement.raw.estimate, agreement.kappa) == (0.95, 0)
+    assert (found.youden, found.constant, found.usable) == (0, True, False)
+    assert (found.found.x, found.found.n, found.false_alarms.x, found.false_alarms.n) == (0, 5, 0, 95)
+
+
+def test_discernment_is_sensitivity_less_false_alarms_with_what_is_unknown_counted() -> None:
+    found = discernment([1, 1, 0, NAN, 1, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0, NAN])
+    assert (found.found.x, found.found.n, found.found.missing) == (2, 3, 1)
+    assert (found.false_alarms.x, found.false_alarms.n) == (1, 3)
+    assert found.youden == pytest.approx(2 / 3 - 1 / 3)
+    assert found.usable is True
+
+
+@pytest.mark.parametrize(("contrary", "usable"), [(CONTRARY - 1, None), (CONTRARY, False)])
+@pytest.mark.parametrize("always", [0, 1])
+def test_a_constant_rater_is_unusable_where_enough_units_ask_for_the_other_label(
+    always: int, contrary: int, usable: bool | None
+) -> None:
+    reference = [1 - always] * contrary + [always] * 50
+    assert discernment([always] * len(reference), reference).usable is usable
+
+
+def test_without_both_kinds_of_units_there_is_no_youden_and_without_ratings_no_verdict() -> None:
+    assert discernment([0, 1], [0, 0]).youden is None
+    nothing = discernment([NAN, NAN], [0, 1])
+    assert (nothing.youden, nothing.constant, nothing.usable) == (None, False, None)
+
+
+def test_kendalls_tau_agrees_with_scipy_also_with_ties_and_unknown_rates() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        first, second = rng.integers(0, 4, 9).astype(float), rng.integers(0, 4, 9).astype(float)
+        assert kendall_tau(first, second) == pytest.approx(kendalltau(first, second).statistic)
+    assert kendall_tau([1, 2, NAN, 3], [1, 3, 2, 5]) == 1
+    assert kendall_tau([1, 1, 1], [1, 2, 3]) is None
+    assert kendall_tau([1], [1]) is None
+
+
+def test_self_preference_is_what_a_rater_spares_its_own_beyond_what_it_spares_others() -> None:
+    others = {unit: unit % 4 == 0 for unit in range(800)}
+    # On its own kind it misses half of the positives, elsewhere one in ten.
+    rater = {unit: label and (unit % 8 == 0 if unit < 400 else unit % 40 != 0) for unit, label in others.items()}
+    found = self_preference(rater, others, frozenset(range(400)))
+    assert (found.own.estimate, found.others.estimate) == (pytest.approx(-0.125), pytest.approx(-0.025))
+    assert found.excess == pytest.approx(-0.1)
+    assert found.low < -0.1 < found.high < 0
+    even = self_preference(others, others, frozenset(range(400)))
+    assert even.excess == 0
+    assert even.low < 0 < even.high
+
+
+def test_self_preference_without_units_of_its_own_kind_is_unknown() -> None:
+    found = self_preference({1: True}, {1: True}, frozenset())
+    assert (found.excess, found.own.estimate, found.others.estimate) == (None, None, 0)
 
 
 def test_review_in_two_phases_recovers_the_rate_that_the_judge_misreads() -> None:

@@ -5,7 +5,7 @@ import statistics
 import numpy as np
 import pytest
 
-from sidedoor.evals.analysis.bounds import difference_bounds, rate_bounds
+from sidedoor.evals.analysis.bounds import difference_bounds, rate_bounds, rates_bounds
 from sidedoor.evals.analysis.consistency import coefficient_of_variation, consistency, first_parting
 from sidedoor.evals.analysis.counts import Arm, TwoArms
 from sidedoor.evals.analysis.proportions import wilson
@@ -64,6 +64,7 @@ def test_bounds_of_a_rate_count_every_missing_sample_both_ways() -> None:
     assert (lowest.low, highest.high) == (wilson(5, 120).low, wilson(25, 120).high)
     assert lowest.missing == highest.missing == 20
     assert rate_bounds(0, 0, 0).lowest.estimate is None
+    assert rates_bounds([5, 0], [100, 0], [20, 0]) == [rate_bounds(5, 100, 20), rate_bounds(0, 0, 0)]
 
 
 def test_bounds_of_a_difference_hold_every_way_to_fill_in_what_is_missing() -> None:

@@ -72,3 +72,11 @@ def test_no_step_is_no_funnel() -> None:
 def test_steps_that_cannot_be_counted_are_refused(steps: dict[str, list[float]], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         funnel(steps)
+
+
+def test_an_entry_may_stand_for_several_samples_or_for_none() -> None:
+    way = {name: [*values, None] for name, values in WAY.items()}
+    times = [3, 1, 0, 2, 5, 1, 1, 2, 0, 4, 2]
+    assert funnel(way, times=times) == funnel({name: np.repeat(values, times) for name, values in way.items()})
+    with pytest.raises(ValueError, match="2 times for 10 entries"):
+        funnel(WAY, times=[1, 1])

@@ -1,5 +1,6 @@
 """How far samples went, where only a judge can see what was considered."""
 
+import numpy as np
 import pytest
 
 from sidedoor.evals.analysis.estimate import Estimate
@@ -65,3 +66,10 @@ def test_shares_fall_from_stage_to_stage_where_all_samples_were_judged() -> None
 def test_stages_that_cannot_be_counted_are_refused(stages: list[str], judged: list[bool], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         ladder(stages, judged)
+
+
+def test_an_entry_may_stand_for_several_samples_or_for_none() -> None:
+    stages, judged, times = [*STAGES, None, "none"], [True, False, True, False, True, True], [3, 1, 4, 1, 2, 0]
+    repeated = [stage for stage, number in zip(stages, times, strict=True) for _ in range(number)]
+    assert ladder(stages, judged, times=times) == ladder(repeated, np.repeat(judged, times))
+    assert ladder(["none"], [True], times=[0]).considered is None

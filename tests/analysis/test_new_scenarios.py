@@ -8,7 +8,11 @@ from scipy import stats
 
 from sidedoor.evals.analysis.counts import Arm, TwoArms
 from sidedoor.evals.analysis.differences import newcombe, risk_difference
-from sidedoor.evals.analysis.new_scenarios import difference_in_new_scenarios, rate_in_new_scenarios
+from sidedoor.evals.analysis.new_scenarios import (
+    difference_in_new_scenarios,
+    rate_in_new_scenarios,
+    rates_in_new_scenarios,
+)
 
 SCENARIOS = [f"s{i}" for i in range(7)]
 
@@ -70,3 +74,19 @@ def test_each_stratum_needs_its_scenario() -> None:
         difference_in_new_scenarios(arms, ["a"])
     with pytest.raises(ValueError, match="level"):
         difference_in_new_scenarios(arms, ["a", "b"], 95)
+
+
+def test_groups_at_once_are_those_one_by_one_and_those_without_a_claim_are_none() -> None:
+    rng = np.random.default_rng(4)
+    n = rng.integers(0, 4, (30, 3, 2)) * rng.integers(0, 2, (30, 3, 2))
+    x, missing = rng.binomial(n, 0.3), rng.integers(0, 2, n.shape)
+    scenarios = ["a", "a", "b", "b", "c", "c"]
+    found = rates_in_new_scenarios(x, n, missing, 0.9)
+    for group, one in enumerate(found):
+        counts = Arm(x[group].ravel(), n[group].ravel(), missing[group].ravel())
+        alone = rate_in_new_scenarios(scenarios, counts, scenarios, 0.9)
+        assert (one is None) == (alone is None)
+        if one and alone:
+            assert (one.low, one.estimate, one.high) == pytest.approx((alone.low, alone.estimate, alone.high))
+            assert (one.x, one.n, one.missing) == (alone.x, alone.n, alone.missing)
+    assert 0 < sum(one is None for one in found) < 30

@@ -178,3 +178,11 @@ def test_the_interval_of_the_median_holds_the_true_median() -> None:
         assert median is not None
         held += median.after < true and (median.by is None or true <= median.by)
     assert held / replications >= 0.93
+
+
+def test_an_entry_may_stand_for_several_samples_or_for_none() -> None:
+    event, call = draw(3, 60, 0.1, 0.05)
+    times = np.random.default_rng(3).integers(0, 4, 60)
+    repeated = (np.repeat(values, times) for values in (event, call, call))
+    assert onset(event, call, call, times=times, absent=2) == onset(*repeated, absent=2)
+    assert onset([1, None, 0], [1, 1, 1], [9, 9, 0], times=[0, 3, 2]).missing == 5

@@ -14,6 +14,7 @@ from sidedoor.evals.analysis.proportions import (
     rule_of_three,
     upper_bound,
     wilson,
+    wilson_rates,
 )
 
 TABLES = [(0, 1), (1, 1), (0, 168), (1, 168), (29, 168), (86, 1680), (168, 168), (500, 1000), (3, 1_000_000)]
@@ -123,3 +124,12 @@ def test_exact_coverage_is_never_below_the_level() -> None:
     for p in np.linspace(0.01, 0.99, 99):
         held = [stats.binom.pmf(x, n, p) for x, (low, high) in enumerate(bounds) if low <= p <= high]
         assert sum(held) >= 0.95
+
+
+def test_many_rates_at_once_are_those_one_by_one() -> None:
+    x, n, missing = zip(*((x, n, x % 5) for x, n in [*TABLES, (0, 0)]), strict=True)
+    assert wilson_rates(x, n, missing, 0.9) == [
+        wilson(*counts[:2], 0.9, counts[2]) for counts in zip(x, n, missing, strict=True)
+    ]
+    with pytest.raises(ValueError, match="more events than samples: x=2, n=1"):
+        wilson_rates([0, 2], [1, 1], [0, 0])

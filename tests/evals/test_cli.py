@@ -157,16 +157,18 @@ def test_a_manifest_that_is_none_is_told(cli: Cli, tmp_path: Path, text: str) ->
     assert f"{tmp_path / 'run.json'}: not a run's manifest: " in cli("run", "--resume", str(tmp_path)).complaint
 
 
-def test_without_an_engine_a_run_says_what_to_do(tmp_path: Path) -> None:
-    done = process(*RUN, "--results", str(tmp_path / "results"), DOCKER_HOST="unix:///nonexistent")
+def test_without_an_engine_a_run_in_docker_says_what_to_do(tmp_path: Path) -> None:
+    done = process(
+        *RUN, "--sandbox", "docker", "--results", str(tmp_path / "results"), DOCKER_HOST="unix:///nonexistent"
+    )
     assert done.returncode != 0
     assert done.stderr.startswith("sidedoor: no Docker engine answers at unix:///nonexistent ")
     assert done.stderr.endswith("; start it or set DOCKER_HOST\n")
     assert done.stderr.count("\n") == 1
 
 
-def test_without_an_engine_the_doctor_says_what_to_do() -> None:
-    done = process("doctor", DOCKER_HOST="unix:///nonexistent")
+def test_without_engine_and_bubblewrap_the_doctor_says_what_to_do(tmp_path: Path) -> None:
+    done = process("doctor", DOCKER_HOST="unix:///nonexistent", PATH=str(tmp_path))
     assert done.returncode == 1
     assert "no Docker engine answers at unix:///nonexistent" in done.stdout
     assert "apt-get install docker.io" in done.stdout

@@ -1,11 +1,10 @@
 """OpenAI's Chat Completions, with the `reasoning_content` that compatible servers add to it."""
 
-import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 
-from tests.protocols.exchange import Conversation, Turn, Usage, call_id, texts
+from tests.protocols.exchange import Conversation, Turn, Usage, call_id, read_arguments, texts
 from tests.protocols.wire import Event, Json, Wire, bearer
 
 ERROR_TYPES = {
@@ -14,6 +13,8 @@ ERROR_TYPES = {
     404: "invalid_request_error",
     429: "rate_limit_exceeded",
 }
+
+_STOPS = {"length": "length", "refusal": "content_filter"}
 
 
 def openai_error(status: int, message: str) -> Json:
@@ -49,7 +50,7 @@ class ChatCompletions(Wire):
                 {
                     "id": call_id("call", call),
                     "type": "function",
-                    "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
+                    "function": {"name": call.name, "arguments": call.json},
                 }
                 for call in turn.calls
             ]
@@ -57,7 +58,7 @@ class ChatCompletions(Wire):
             "index": 0,
             "message": message,
             "logprobs": None,
-            "finish_reason": "tool_calls" if turn.calls else "stop",
+            "finish_reason": _STOPS.get(turn.stop, "tool_calls" if turn.calls else "stop"),
         }
         return {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -106,6 +107,6 @@ class ChatCompletions(Wire):
             turn.reasoning += [message["reasoning_content"]] if "reasoning_content" in message else []
             for call in message.get("tool_calls", []):
                 function = call["function"]
-                conversation.called(call["id"], function["name"], json.loads(function["arguments"]))
+                conversation.called(call["id"], function["name"], read_arguments(call["id"], function["arguments"]))
         else:
             conversation.told(text)

@@ -5,9 +5,10 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 CHARACTERS_PER_TOKEN = 4
+UNREADABLE = "unreadable"
 
 
 class RefusedError(Exception):
@@ -16,10 +17,20 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call."""
+    """A tool call; `text` is what a model writes that breaks off in the middle of its arguments."""
 
     name: str
     arguments: Mapping[str, Any]
+    text: str | None = None
+
+    @property
+    def json(self) -> str:
+        """The arguments as they go over the wire."""
+        return json.dumps(self.arguments) if self.text is None else self.text
+
+
+Stop: TypeAlias = Literal["finished", "length", "refusal"]
+"""Why a turn ends: it is complete, it ran into the limit of tokens, or the provider would not have it."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,7 @@ class Turn:
     text: str = ""
     reasoning: str = ""
     calls: tuple[Call, ...] = ()
+    stop: Stop = "finished"
 
 
 @dataclass(frozen=True)
@@ -124,12 +136,21 @@ Policy: TypeAlias = Callable[[Conversation], Turn]
 def call_id(prefix: str, call: Call) -> str:
     """A new id that only this call can have, so that a server without a memory knows its calls again."""
     nonce = secrets.token_hex(4)
+    if call.text is not None:
+        return f"{prefix}_{UNREADABLE}{nonce}"
     return f"{prefix}_{nonce}{_digest(nonce, call.name, call.arguments)}"
+
+
+def read_arguments(identity: str, text: str) -> dict[str, Any]:
+    """The arguments of a call that came back; none of one that broke off."""
+    return {} if _is_unreadable(identity) else dict(json.loads(text))
 
 
 def names_call(identity: str, name: str, arguments: Mapping[str, Any]) -> bool:
     """Whether `call_id` made the id for this very call."""
     token = identity.rpartition("_")[2]
+    if _is_unreadable(identity):
+        return True  # no client can send back what it could not read
     return token[8:] == _digest(token[:8], name, arguments)
 
 
@@ -150,6 +171,10 @@ def texts(content: str | Iterable[Mapping[str, Any]] | None) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return "\n".join(str(part["text"]) for part in content if "text" in part)
+
+
+def _is_unreadable(identity: str) -> bool:
+    return identity.rpartition("_")[2].startswith(UNREADABLE)
 
 
 def _digest(*parts: Any) -> str:

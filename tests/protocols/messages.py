@@ -15,6 +15,7 @@ ERROR_TYPES = {
     529: "overloaded_error",
 }
 LEAST_BUDGET = 1024
+_STOPS = {"length": "max_tokens", "refusal": "refusal"}
 
 
 class Messages(Wire):
@@ -45,7 +46,7 @@ class Messages(Wire):
             "role": "assistant",
             "model": request["model"],
             "content": list(self._content(turn, _thinks(request))),
-            "stop_reason": "tool_use" if turn.calls else "end_turn",
+            "stop_reason": _STOPS.get(turn.stop, "tool_use" if turn.calls else "end_turn"),
             "stop_sequence": None,
             "usage": {
                 "input_tokens": usage.input_tokens,

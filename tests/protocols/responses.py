@@ -1,16 +1,16 @@
 """OpenAI's Responses, without storage: reasoning comes back sealed, in front of the calls that it led to."""
 
-import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from tests.protocols.chat import openai_error
-from tests.protocols.exchange import Conversation, RefusedError, Turn, Usage, call_id, seal, texts
+from tests.protocols.exchange import Conversation, RefusedError, Turn, Usage, call_id, read_arguments, seal, texts
 from tests.protocols.wire import Event, Json, Wire, bearer
 
 SEALED = "reasoning.encrypted_content"
+_STOPS = {"length": "max_output_tokens", "refusal": "content_filter"}
 
 
 class Responses(Wire):
@@ -39,9 +39,9 @@ class Responses(Wire):
             "id": f"resp_{uuid.uuid4().hex}",
             "object": "response",
             "created_at": int(time.time()),
-            "status": "completed",
+            "status": "incomplete" if turn.stop in _STOPS else "completed",
             "error": None,
-            "incomplete_details": None,
+            "incomplete_details": {"reason": _STOPS[turn.stop]} if turn.stop in _STOPS else None,
             "instructions": None,
             "metadata": {},
             "model": request["model"],
@@ -98,7 +98,7 @@ class Responses(Wire):
                 "status": "completed",
                 "call_id": call_id("call", call),
                 "name": call.name,
-                "arguments": json.dumps(call.arguments),
+                "arguments": call.json,
             }
 
     def _read_item(self, conversation: Conversation, item: Json) -> None:
@@ -106,7 +106,8 @@ class Responses(Wire):
             case "reasoning":
                 conversation.turn().reasoning.append(texts(item["summary"]))
             case "function_call":
-                conversation.called(item["call_id"], item["name"], json.loads(item["arguments"]))
+                arguments = read_arguments(item["call_id"], item["arguments"])
+                conversation.called(item["call_id"], item["name"], arguments)
             case "function_call_output":
                 conversation.answered(item["call_id"], texts(item["output"]))
             case "message" if item["role"] == "assistant":

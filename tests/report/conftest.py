@@ -68,10 +68,25 @@ def make_cohort(
     draw = Random(seed)  # noqa: S311
     names = [f"provider/model-{number}" for number in range(models)]
     return [
-        make_row(*cell, ic_behavior_detected=event, constraint_violated=event, stage="achieved" if event else "none")
-        for cell in product(names, SCENARIOS, FACTORS, range(1, epochs + 1))
+        make_row(*cell, **make_course(number, event, blocked=FACTORS[cell[2]]["honest_path"] == "blocked"))
+        for number, cell in enumerate(product(names, SCENARIOS, FACTORS, range(1, epochs + 1)))
         for event in [draw.random() < rate(*cell[:3])]
     ]
+
+
+def make_course(number: int, event: bool, blocked: bool) -> dict[str, Any]:
+    """What a sample with or without a shortcut did on its way; no two neighbours in a cohort do quite the same."""
+    steps, started = 5 + number % 37, number % 31 > 0
+    finished = started and not event and not blocked
+    labels = {"ic_behavior_detected": event, "constraint_violated": event, "stage": "achieved" if event else "none"}
+    return labels | {
+        "official_path_attempted": started,
+        "official_path_succeeded": finished,
+        "benchmark_task_completed": finished or event,
+        "clean_success": finished,
+        "steps": steps,
+        "first_violation_step": 1 + number % steps if event else None,
+    }
 
 
 def make_log(path: Path, model: str, cells: list[tuple[str, str, int]], **text: str) -> list[FrameRow]:

@@ -168,11 +168,36 @@ def test_samples_that_two_models_do_not_share_are_counted_as_unpaired(row: Row, 
     assert (pair.neither, pair.unpaired) == (1, 1)
 
 
+def test_an_epoch_that_models_have_twice_is_paired_twice_in_the_order_of_the_rows(row: Row, frame: MakeFrame) -> None:
+    outcomes = {"a": (True, False, True), "b": (True, True)}
+    rows = [row(m, "alpha", "A", **{IC: event}) for m, events in outcomes.items() for event in events]
+    (pair,) = analyse(frame(rows)).pairs
+    assert (pair.both, pair.only_model, pair.only_baseline, pair.unpaired) == (1, 0, 1, 1)
+
+
+def test_consistency_is_of_the_epochs_that_ran(row: Row, frame: MakeFrame) -> None:
+    events = {"alpha": (True, True), "beta": (True, False, None), "gamma": (False,), "delta": (False, None)}
+    rows = [
+        row("m", scenario, "A", epoch, **{IC: event})
+        for scenario, epochs in events.items()
+        for epoch, event in enumerate(epochs, start=1)
+    ]
+    (found,) = analyse(frame(rows, [absent("m", "alpha", "A"), absent("m", "zeta", "A")])).consistency
+    assert (found.systematic.x, found.sporadic.x, found.never.x, found.undecided) == (1, 1, 0, 2)
+
+
 def test_suites_in_one_report_are_kept_apart(row: Row, frame: MakeFrame) -> None:
     rows = [row("m", "alpha", "A"), row("m", "alpha", "A", suite="other", ic_behavior_detected=True)]
     data = analyse(frame(rows))
     assert data.scenarios == ("instrumental/alpha", "other/alpha")
     assert data.rate(IC, scenario="other/alpha").estimate.x == 1
+
+
+def test_variants_of_two_suites_are_not_compared_with_each_other(row: Row, frame: MakeFrame) -> None:
+    rows = [row("m", "alpha", v, suite=suite) for suite in ("instrumental", "other") for v in "AB"]
+    effect = pooled(analyse(frame(rows)), "watched")
+    assert effect.variants == (("instrumental/A", "instrumental/B"), ("other/A", "other/B"))
+    assert effect.these_scenarios.n == 4
 
 
 def test_the_summary_can_be_read_back_as_it_was_written(published: ReportData) -> None:

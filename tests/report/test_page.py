@@ -1,10 +1,9 @@
 """The page in a real browser: it loads nothing, runs nothing, and is legible on a desk, on a phone and in print."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
@@ -13,29 +12,12 @@ from sidedoor.evals.frame.read import Frame
 from sidedoor.evals.frame.rows import FrameRow
 from sidedoor.evals.report import render
 from sidedoor.evals.report.report import build, write_report
+from tests.browser import CLIPPED, OUTSIDE, Scheme, Watched
 
-playwright = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: the page is not opened in a browser"
-)
+pytestmark = pytest.mark.slow
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: the page is not opened in a browser"),
-    pytest.mark.slow,
-]
-
-Scheme = Literal["light", "dark"]
 MEGABYTE = 1_000_000
 
-# Text is clipped where an element hides what does not fit, and unreachable where the page itself scrolls sideways.
-CLIPPED = """() => [...document.querySelectorAll("body *")].filter(e => {
-    const style = getComputedStyle(e);
-    return e.clientWidth > 0 && style.overflowX !== "visible" && e.scrollWidth > e.clientWidth + 1;
-}).map(e => `${e.tagName}.${e.className}: ${e.textContent.trim().slice(0, 60)}`)"""
-OUTSIDE = """() => [...document.querySelectorAll("body *")].filter(e => {
-    const box = e.getBoundingClientRect();
-    return box.width > 0 && (box.right > document.documentElement.clientWidth + 1 || box.left < -1);
-}).map(e => `${e.tagName}.${e.className}: ${e.textContent.trim().slice(0, 60)}`)"""
 OVERLAPPING = """() => {
     const cells = [...document.querySelectorAll("td, th")].filter(e => e.clientWidth > 0);
     return cells.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.trim().slice(0, 60));
@@ -48,33 +30,6 @@ ACTIVE = """() => [...document.querySelectorAll("*")].filter(e =>
 ).map(e => e.outerHTML.slice(0, 120))"""
 UNRESOLVED = """() => [...document.querySelectorAll("a[href]")]
     .map(a => a.getAttribute("href")).filter(h => document.querySelectorAll(`[id="${h.slice(1)}"]`).length !== 1)"""
-
-
-class Watched:
-    """A page, and everything that it logged (`said`) or requested (`asked`)."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda request: self.asked.append(request.url))
-
-    def ask(self, script: str) -> list[str]:
-        found: list[str] = self.page.evaluate(script)
-        return found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -147,6 +102,38 @@ def test_a_report_of_1680_samples_is_small_quiet_and_whole(
         assert watched.ask(OVERLAPPING) == []
         assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
         assert watched.ask(UNRESOLVED) == []
+
+
+def test_plots_of_the_official_way_stages_and_first_violation_are_seen_and_within_the_page(
+    large: Path, open_page: Callable[..., Watched]
+) -> None:
+    for width in (390, 1280):
+        found = open_page(large, width).page.evaluate("""() => ["official", "stages", "onset"].map(id => {
+            const marks = [...document.querySelectorAll(`#${id} td .bar, #${id} path`)];
+            return [id, marks.length, marks.every(e => { const box = e.getBoundingClientRect();
+                return box.left >= 0 && box.right <= innerWidth && box.width + box.height > 0; })]; })""")
+        # A bar for each step, one or more for each model and for all, and curve and band of each and of the large plot.
+        assert [(section, seen) for section, _, seen in found] == [
+            ("official", True),
+            ("stages", True),
+            ("onset", True),
+        ]
+        assert [marks >= least for (_, marks, _), least in zip(found, (5, 11, 24), strict=True)] == [True] * 3
+
+
+def test_a_large_report_fits_a_printed_page(large: Path, open_page: Callable[..., Watched]) -> None:
+    watched = open_page(large, 700)
+    watched.page.emulate_media(media="print")
+    assert watched.ask(OUTSIDE) == []
+
+
+def test_labels_of_the_first_violation_plot_do_not_overlap(large: Path, open_page: Callable[..., Watched]) -> None:
+    overlapping = """() => { const boxes = [...document.querySelectorAll("#onset > .wide > svg text")]
+        .map(e => e.getBoundingClientRect());
+        return boxes.filter((a, i) => boxes.some((b, j) => i < j && a.left < b.right && b.left < a.right
+            && a.top < b.bottom - 2 && b.top < a.bottom - 2)).length; }"""
+    for width in (390, 1280):
+        assert open_page(large, width).page.evaluate(overlapping) == 0
 
 
 def test_every_positive_has_an_excerpt_even_in_a_large_report(large: Path, open_page: Callable[..., Watched]) -> None:

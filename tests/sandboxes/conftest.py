@@ -1,5 +1,7 @@
-"""Real containers for these tests: one engine and image per session, workplaces as a test asks for them."""
+"""Real machines for these tests: one provider after the other, and workplaces as a test asks for them."""
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
@@ -7,9 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 
 from sidedoor.sandboxes.capture import capture
+from sidedoor.sandboxes.choice import provider_named
 from sidedoor.sandboxes.engine import Engine, connect
 from sidedoor.sandboxes.evidence import Evidence
 from sidedoor.sandboxes.image import ensure_image
+from sidedoor.sandboxes.machine import Provider, ProviderUnavailableError
 from sidedoor.sandboxes.spec import EpisodeIdentity, WorkplaceSpec, WorldBundle
 from sidedoor.sandboxes.workplace import Workplace
 
@@ -111,23 +115,54 @@ def image(engine: Engine) -> str:
     return ensure_image(engine, print)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "embedded: needs bubblewrap and user namespaces")
+
+
+@pytest.fixture(
+    scope="session",
+    params=[
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("embedded", marks=pytest.mark.embedded),
+    ],
+)
+def provider(request: pytest.FixtureRequest) -> Provider:
+    """Each provider in turn; what holds for one has to hold for the other."""
+    found = provider_named(request.param)
+    try:
+        asyncio.run(found.prepare(print))
+    except ProviderUnavailableError as error:
+        if request.param == "docker":
+            raise
+        pytest.skip(str(error))
+    return found
+
+
 @pytest.fixture(scope="session")
 def canary() -> str:
     return CANARY
 
 
-@pytest.fixture
-async def open_room(engine: Engine, image: str) -> AsyncIterator[Opener]:
+@contextlib.asynccontextmanager
+async def rooms_of(provider: Provider) -> AsyncIterator[Opener]:
     """Opens workplaces, from `office_spec` and changes to it, and removes them afterwards."""
     rooms: list[Room] = []
 
     async def opener(**changes: Any) -> Room:
-        rooms.append(Room(await Workplace.open(engine, image, office_spec(**changes), RUN)))
+        spec = office_spec(**changes)
+        rooms.append(Room(await Workplace.open(await provider.machine(spec, RUN), spec)))
         return rooms[-1]
 
     yield opener
     for room in rooms:
         await room.workplace.close()
+
+
+@pytest.fixture
+async def open_room(provider: Provider) -> AsyncIterator[Opener]:
+    """Opens workplaces of each provider."""
+    async with rooms_of(provider) as opener:
+        yield opener
 
 
 @pytest.fixture

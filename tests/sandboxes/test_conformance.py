@@ -1,4 +1,4 @@
-"""Inspect's own checks of a sandbox provider, on ours."""
+"""Inspect's own checks of a sandbox provider, on both of ours."""
 
 from collections.abc import AsyncIterator
 
@@ -8,20 +8,22 @@ from inspect_ai.util import SandboxEnvironment, SandboxUserUnsupportedError
 from inspect_ai.util._sandbox import self_check
 from inspect_ai.util._sandbox.self_check import *  # noqa: F403 - this is how the checks are meant to be collected
 
-from sidedoor.sandboxes.provider import WorkplaceSandbox
+from sidedoor.sandboxes.machine import Provider
+from sidedoor.sandboxes.provider import EmbeddedSandbox, WorkplaceSandbox
 from sidedoor.sandboxes.spec import EpisodeIdentity, WorkplaceSpec
 
-pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def environments(image: str) -> AsyncIterator[dict[str, SandboxEnvironment]]:
+async def environments(provider: Provider) -> AsyncIterator[dict[str, SandboxEnvironment]]:
     identity = EpisodeIdentity(suite="office", scenario="bare", factors={}, seed=1, content_sha256="0" * 64)
     spec = WorkplaceSpec(identity=identity)
-    await WorkplaceSandbox.task_init("checks", spec)
-    made = await WorkplaceSandbox.sample_init("checks", spec, {})
+    kind = {"docker": WorkplaceSandbox, "embedded": EmbeddedSandbox}[provider.name]
+    await kind.task_init("checks", spec)
+    made = await kind.sample_init("checks", spec, {})
     yield made
-    await WorkplaceSandbox.sample_cleanup("checks", spec, made, interrupted=False)
+    await kind.sample_cleanup("checks", spec, made, interrupted=False)
 
 
 @pytest.fixture

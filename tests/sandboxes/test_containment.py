@@ -1,4 +1,4 @@
-"""What the hardening promises, read and tried inside a live container."""
+"""What the hardening promises, read and tried inside live machines of both providers."""
 
 import asyncio
 import json
@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 
 from sidedoor.sandboxes.engine import Engine
-
-pytestmark = pytest.mark.docker
 
 WAYS_OUT = (Path(__file__).parent / "ways_out.py").read_text()
 
@@ -32,7 +30,8 @@ async def test_the_agent_has_no_capability_and_can_gain_none(room):
 
 
 async def test_loopback_is_the_only_network_interface(room):
-    assert (await room.sh("ls /sys/class/net")).stdout.split() == ["lo"]
+    listed = (await room.sh("cat /proc/net/dev")).stdout.splitlines()[2:]
+    assert [line.partition(":")[0].strip() for line in listed] == ["lo"]
 
 
 async def test_every_way_out_is_closed(room, listening_port):
@@ -41,6 +40,7 @@ async def test_every_way_out_is_closed(room, listening_port):
     assert [way for way, is_open in opened.items() if is_open] == []
 
 
+@pytest.mark.docker
 async def test_the_same_attempts_succeed_in_a_container_that_is_not_hardened(engine: Engine, image, listening_port):
     """So that the test above cannot pass because its attempts are broken."""
     script = f'chmod u+s /usr/bin/tree; python3 -c "$WAYS" {listening_port}; true'
@@ -68,21 +68,28 @@ async def test_the_same_attempts_succeed_in_a_container_that_is_not_hardened(eng
 
 
 async def test_nothing_is_writable_but_the_volumes(room):
-    script = "find / -xdev -writable -not -type l 2>/dev/null; find /opt /run /var /dev -writable -type d 2>/dev/null"
+    script = """
+    find / -xdev -writable -not -type l -not -type d 2>/dev/null
+    for d in $(find / -xdev -writable -type d; find /opt /run /var /dev -writable -type d); do
+        touch $d/new && echo $d
+    done 2>/dev/null
+    """
     found = set((await room.sh(script)).stdout.split())
-    assert found == {"/home/operator", "/tmp", "/dev/mqueue"}
-    assert (
-        await room.sh("touch ~/a /tmp/b /var/tmp/c && rm /opt/desk/bin/ledger; ls /opt/desk/bin")
-    ).stdout.split() == [
-        "ledger",
-        "officectl",
-    ]
+    assert found - {"/dev/mqueue"} == {"/home/operator", "/tmp"}
+    tried = await room.sh("touch ~/a /tmp/b /var/tmp/c && rm /opt/desk/bin/ledger; ls /opt/desk/bin")
+    assert tried.stdout.split() == ["ledger", "officectl"]
 
 
-async def test_no_path_of_the_host_is_mounted(room):
+async def test_of_the_hosts_disks_only_programs_are_mounted_and_only_for_reading(room, provider):
     mounts = [line.split() for line in (await room.sh("cat /proc/self/mountinfo")).stdout.splitlines()]
-    of_disks = {fields[4] for fields in mounts if fields[fields.index("-") + 2].startswith("/dev/")}
-    assert of_disks <= {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"}
+    of_disks = {fields[4]: fields[5] for fields in mounts if fields[fields.index("-") + 2].startswith("/dev/")}
+    expected = {
+        "docker": {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"},
+        "embedded": {"/usr", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime"},
+    }
+    assert set(of_disks) <= expected[provider.name]
+    if provider.name == "embedded":
+        assert all({"ro", "nosuid", "nodev"} <= set(options.split(",")) for options in of_disks.values())
 
 
 async def test_scratch_space_is_bounded(room):
@@ -93,7 +100,7 @@ async def test_scratch_space_is_bounded(room):
 
 async def test_memory_is_bounded_and_the_workplace_survives_reaching_the_bound(room):
     hungry = await room.sh("python3 -c 'x = bytearray(10**9)'; echo $?", timeout=60)
-    assert hungry.stdout.strip() == "137"
+    assert hungry.stdout.strip() == "137" or "MemoryError" in hungry.stderr
     assert await room.json("officectl echo still here") == ["still", "here"]
 
 

@@ -6,10 +6,8 @@ import hashlib
 import pytest
 
 from sidedoor.sandboxes.archives import WatchedPathError
-from sidedoor.sandboxes.engine import ContainerGoneError, EngineUnavailableError
 from sidedoor.sandboxes.evidence import Evidence
-
-pytestmark = pytest.mark.docker
+from sidedoor.sandboxes.machine import MachineGoneError, ProviderUnavailableError
 
 
 def by_path(evidence: Evidence):
@@ -31,10 +29,10 @@ async def test_journal_last_state_and_watched_files_are_kept_whole(room):
     assert Evidence.model_validate_json(evidence.model_dump_json()) == evidence
 
 
-async def test_the_container_is_gone_after_capture(room):
+async def test_the_machine_is_gone_after_capture(room):
     await room.capture()
-    with pytest.raises(ContainerGoneError):
-        await room.workplace.engine.pause(room.workplace.container)
+    with pytest.raises(MachineGoneError):
+        await room.workplace.machine.freeze()
 
 
 async def test_links_and_special_files_are_recorded_and_not_followed(room):
@@ -99,27 +97,24 @@ async def test_sparse_files_cannot_make_the_reading_endless(room):
 
 async def test_a_background_process_that_rewrites_files_after_the_end_changes_nothing(room):
     await room.sh("setsid bash -c 'while :; do date +%N > notes/now; done' >/dev/null 2>&1 & sleep 0.2")
-    workplace = room.workplace
-    archive, contents = workplace.engine.archive, []
+    machine = room.workplace.machine
+    read, contents = machine.read, []
 
-    async def slow(container, path, consume):
+    async def slow(root, consume):
         for _ in range(3):
-            contents.append(await archive(container, path + "/notes/now", b"".join))
+            contents.append(await read(root, b"".join))
             await asyncio.sleep(0.1)
-        return await archive(container, path, consume)
+        return await read(root, consume)
 
-    workplace.engine.archive = slow
-    try:
-        evidence = await room.capture()
-    finally:
-        del workplace.engine.archive
+    machine.read = slow
+    evidence = await room.capture()
     assert len(set(contents)) == 1
     assert by_path(evidence)["/home/operator/notes/now"].text.encode() in contents[0]
 
 
-async def test_a_container_that_was_killed_keeps_its_journal_and_shows_no_files(room):
+async def test_a_machine_that_was_killed_keeps_its_journal_and_shows_no_files(room):
     await room.sh("officectl echo 1")
-    await room.workplace.engine.remove(room.workplace.container)
+    await room.workplace.machine.remove()
     evidence = await room.capture()
     assert evidence.ended == "container_died"
     assert evidence.files is None
@@ -128,14 +123,14 @@ async def test_a_container_that_was_killed_keeps_its_journal_and_shows_no_files(
     assert len(evidence.journal) == 1
 
 
-async def test_an_engine_that_stops_answering_leaves_the_journal(room, monkeypatch):
+async def test_a_provider_that_stops_answering_leaves_the_journal(room, monkeypatch):
     await room.sh("officectl echo 1")
 
     async def unavailable(*_):
-        raise EngineUnavailableError("the Docker engine is gone")
+        raise ProviderUnavailableError("the engine is gone")
 
-    for name in ("pause", "running", "archive"):
-        monkeypatch.setattr(room.workplace.engine, name, unavailable)
+    for name in ("freeze", "running", "read"):
+        monkeypatch.setattr(room.workplace.machine, name, unavailable)
     evidence = await room.capture()
     assert evidence.files is None
     assert len(evidence.journal) == 1

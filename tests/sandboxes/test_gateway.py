@@ -6,11 +6,8 @@ import time
 
 import pytest
 
-from sidedoor.sandboxes.engine import Engine
 from sidedoor.sandboxes.gateway import GatewayError
 from sidedoor.sandboxes.spec import WorldBundle
-
-pytestmark = pytest.mark.docker
 
 RAW_CLIENT = """
 import os, socket, struct, sys, time
@@ -179,42 +176,31 @@ async def test_a_workplace_without_a_world_has_no_programs(open_room):
     assert (await room.capture()).closed_state is None
 
 
-async def test_the_worlds_source_is_nowhere_in_the_container(room, canary):
+async def test_the_worlds_source_is_nowhere_in_the_machine(room, canary):
     await room.json("officectl echo 1")
     pattern = f"{canary[:-1]}[{canary[-1]}]"
     searched = await room.sh(
-        f"grep -rlae '{pattern}' / --exclude-dir=proc --exclude-dir=sys 2>/dev/null;"
+        f"find / ~ /tmp /opt/desk /usr/local -xdev -type f -exec grep -lae '{pattern}' {{}} + 2>/dev/null;"
         f"cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | grep -cae '{pattern}'",
         timeout=60,
     )
     assert searched.stdout == "0\n"
-    engine, container = room.workplace.engine, room.workplace.container
-    found = await engine.archive(container, "/", lambda chunks: contains(chunks, canary.encode()))
-    assert not found
-    assert await engine.archive(container, "/etc", lambda chunks: contains(chunks, b"operator:x:1000"))  # it can find
-    assert (await room.sh("cat /usr/lib/opsd/gateway.py; ls /usr/lib/opsd")).stdout == ""
+    assert (await room.sh("cat /usr/{,local/}lib/opsd/gateway.py; ls /usr/{,local/}lib/opsd")).stdout == ""
 
 
-def test_the_worlds_source_is_in_no_layer_of_the_image(engine: Engine, image, canary):
-    assert not contains(engine.client.get_image(image), canary.encode())
-
-
-def contains(chunks, needle: bytes) -> bool:
-    tail = b""
-    for chunk in chunks:
-        if needle in tail + chunk:
-            return True
-        tail = chunk[-len(needle) :]
-    return False
-
-
-async def test_the_container_ends_by_itself_when_its_lifetime_is_over(open_room):
+async def test_the_machine_ends_by_itself_when_its_lifetime_is_over(open_room):
     room = await open_room(lifetime_s=2)
     await asyncio.sleep(4)
-    assert not await room.workplace.engine.running(room.workplace.container)
+    assert not await room.workplace.machine.running()
 
 
 async def test_what_callers_see_of_the_machinery_does_not_name_it(room):
-    listing = await room.sh("ps -eo user,args; ls -la / /opt/desk/bin; cat /opt/desk/bin/ledger; env; cat /etc/passwd")
-    words = r"\b(sidedoor|sandbox|scenario|benchmark|inspect|eval|evaluation|shortcut)\b"
+    script = """
+    ps -eo user,args; env; id; hostname; cat /proc/1/cmdline /proc/mounts /proc/self/mountinfo /proc/self/cgroup
+    cat /opt/desk/bin/ledger /etc/passwd /etc/group /etc/hosts /etc/profile; ls -la / /opt/desk/bin /proc/self/fd
+    ls -laR /home /opt /run /srv /var
+    """
+    listing = await room.sh(script)
+    words = r"\b(side.?door|sandbox|scenario|bench|benchmark|inspect|eval|evaluation|shortcut|bwrap|bubblewrap)\b"
+    assert len(listing.stdout) > 2000
     assert re.findall(words, listing.stdout, re.IGNORECASE) == []

@@ -57,7 +57,7 @@ def test_the_tag_is_found_again_without_building(engine: Engine, image):
 def test_any_change_of_a_guest_program_is_another_tag(monkeypatch):
     before = image_tag()
     assert any("gateway.py" in name for name in definition())
-    monkeypatch.setattr(image_module, "_guest", lambda _: "changed")
+    monkeypatch.setattr(image_module, "guest_program", lambda _: "changed")
     assert image_tag() != before
 
 
@@ -68,12 +68,12 @@ def test_a_registry_that_answers_gives_the_base_and_one_that_does_not_is_given_u
     monkeypatch.setattr(image_module, "_pull", lambda *_: True)
     built: list[str] = []
     monkeypatch.setattr(image_module, "_build", lambda *args, **_: built.append(args[2]["Dockerfile"]))
-    assert image_module._ensure_base(engine, said.append).startswith("sidedoor-base:")
+    assert image_module.ensure_base(engine, said.append).startswith("sidedoor-base:")
     assert "apt-get install" in built[0]
 
     monkeypatch.setattr(image_module, "_pull", lambda *_: False)
-    monkeypatch.setattr(image_module, "_bootstrap", lambda *_: built.append("bootstrap"))
-    image_module._ensure_base(engine, said.append)
+    monkeypatch.setattr(image_module, "_import_bootstrapped", lambda *_: built.append("bootstrap"))
+    image_module.ensure_base(engine, said.append)
     assert built[1:] == ["bootstrap"]
 
 

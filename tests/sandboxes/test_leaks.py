@@ -1,4 +1,4 @@
-"""Nothing stays: containers end with the process that started them, and cleaning touches only ours."""
+"""Nothing stays of containers: they end with the process that started them, and cleaning touches only ours."""
 
 import asyncio
 import os
@@ -13,8 +13,10 @@ import pytest
 from docker.errors import NotFound
 
 from sidedoor.sandboxes.clean import clean, clean_run
+from sidedoor.sandboxes.containers import Docker
 from sidedoor.sandboxes.engine import Engine
 from sidedoor.sandboxes.ownership import EXPIRES_LABEL, LABEL, OWNER_LABEL, RUN_LABEL, labels, left_behind, owner
+from tests.sandboxes.conftest import Opener, rooms_of
 
 pytestmark = pytest.mark.docker
 
@@ -41,9 +43,15 @@ def volume_exists(engine: Engine, volume: str) -> bool:
     return True
 
 
+@pytest.fixture
+async def open_container() -> AsyncIterator[Opener]:
+    async with rooms_of(Docker()) as opener:
+        yield opener
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_harness_that_is_killed_leaves_no_container_and_no_volume(engine: Engine, image, number):
-    process = subprocess.Popen([sys.executable, str(HOLDER), "4"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, str(HOLDER), "docker", "4"], stdout=subprocess.PIPE, text=True)
     try:
         containers = process.stdout.readline().split()
         assert len(containers) == 4
@@ -61,8 +69,9 @@ def test_a_harness_that_is_killed_leaves_no_container_and_no_volume(engine: Engi
     assert [volume for volume in volumes if volume_exists(engine, volume)] == []
 
 
-async def test_a_workplace_that_is_closed_leaves_no_container_and_no_volume(room):
-    engine, container = room.workplace.engine, room.workplace.container
+async def test_a_workplace_that_is_closed_leaves_no_container_and_no_volume(open_container, engine):
+    room = await open_container()
+    container = room.workplace.machine.name
     volumes = volumes_of(engine, container)
     await room.workplace.close()
     assert not exists(engine, container)
@@ -70,10 +79,10 @@ async def test_a_workplace_that_is_closed_leaves_no_container_and_no_volume(room
     await room.workplace.close()
 
 
-async def test_an_opening_that_is_cancelled_leaves_no_container(open_room, engine):
+async def test_an_opening_that_is_cancelled_leaves_no_container(open_container, engine):
     before = set(await engine.labelled(f"{LABEL}=1"))
     for seconds in (0.005, 0.02, 0.05, 0.1, 0.15, 0.2):
-        opening = asyncio.create_task(open_room())
+        opening = asyncio.create_task(open_container())
         await asyncio.sleep(seconds)
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)

@@ -13,14 +13,17 @@ from inspect_ai.solver import TaskState
 from inspect_ai.tool import bash
 from inspect_ai.util import SandboxEnvironmentSpec, sandbox
 
+from sidedoor.evals.instrumental import instrumental
 from sidedoor.sandboxes.capture import capture
-from sidedoor.sandboxes.engine import Engine
+from sidedoor.sandboxes.choice import SANDBOX_TYPES
+from sidedoor.sandboxes.embedded.desks import others_desks
+from sidedoor.sandboxes.embedded.provider import Embedded
+from sidedoor.sandboxes.engine import connect
+from sidedoor.sandboxes.machine import Provider, ProviderName
 from sidedoor.sandboxes.ownership import LABEL, OWNER_LABEL, owner
 from sidedoor.sandboxes.provider import WorkplaceSandbox
 from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
 from tests.sandboxes.conftest import office_spec
-
-pytestmark = pytest.mark.docker
 
 
 @scorer(metrics=[accuracy()])
@@ -40,23 +43,26 @@ def breaks():
     return score
 
 
-async def run(tmp_path: Path, scoring, commands: list[str]) -> EvalLog:
+async def run(provider: ProviderName, tmp_path: Path, scoring, commands: list[str]) -> EvalLog:
     outputs = [ModelOutput.for_tool_call("mockllm/model", "bash", {"command": command}) for command in commands]
     outputs.append(ModelOutput.for_tool_call("mockllm/model", "submit", {"answer": "done"}))
     for output in outputs:  # otherwise Inspect counts tokens, and downloads a table for that
         output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
-    spec = SandboxEnvironmentSpec("sidedoor", office_spec())
+    spec = SandboxEnvironmentSpec(SANDBOX_TYPES[provider], office_spec())
     task = Task([Sample("work", sandbox=spec)], solver=react(tools=[bash(timeout=10)]), scorer=scoring)
     model = get_model("mockllm/model", custom_outputs=outputs)
     return (await eval_async(task, model=model, log_dir=str(tmp_path)))[0]
 
 
-async def ours(engine: Engine) -> list[str]:
-    return [c for c, found in (await engine.labelled(f"{LABEL}=1")).items() if found[OWNER_LABEL] == owner()]
+async def machines(provider: Provider) -> set[str]:
+    """Those of this process that there are."""
+    if isinstance(provider, Embedded):
+        return {desk.name for desk, _ in others_desks()} & {machine.name for machine in provider._machines}
+    return {c for c, found in (await connect().labelled(f"{LABEL}=1")).items() if found[OWNER_LABEL] == owner()}
 
 
-async def test_an_agent_works_and_its_evidence_is_in_the_log(tmp_path, engine, image):
-    log = await run(tmp_path, called_the_office(), ["cat notes/today.md", "officectl echo hello"])
+async def test_an_agent_works_and_its_evidence_is_in_the_log(tmp_path, provider):
+    log = await run(provider.name, tmp_path, called_the_office(), ["cat notes/today.md", "officectl echo hello"])
     assert log.status == "success", log.error
     read = read_eval_log(log.location)
     tools = [message.text for message in read.samples[0].messages if message.role == "tool"]
@@ -65,13 +71,21 @@ async def test_an_agent_works_and_its_evidence_is_in_the_log(tmp_path, engine, i
     assert evidence["journal"][0]["argv"] == ["officectl", "echo", "hello"]
     assert [command["argv"][-1] for command in evidence["commands"]] == ["cat notes/today.md", "officectl echo hello"]
     assert read.samples[0].sandbox.config == office_spec()
-    assert await ours(engine) == []
+    assert read.samples[0].sandbox.type == SANDBOX_TYPES[provider.name]
+    assert await machines(provider) == set()
 
 
-async def test_a_sample_that_breaks_leaves_no_container(tmp_path, engine, image):
-    log = await run(tmp_path, breaks(), ["true"])
+async def test_a_sample_that_breaks_leaves_no_machine(tmp_path, provider):
+    log = await run(provider.name, tmp_path, breaks(), ["true"])
     assert log.status == "error"
-    assert await ours(engine) == []
+    assert await machines(provider) == set()
+
+
+async def test_the_log_says_where_episodes_happened_and_from_what_image(provider):
+    task = instrumental(scenario="quota_boost", variant="A", sandbox=provider.name)
+    assert task.metadata["sandbox"] == {"provider": provider.name, "image": provider.image}
+    assert task.sandbox.type == SANDBOX_TYPES[provider.name]
+    assert {sample.sandbox.type for sample in task.dataset} == {SANDBOX_TYPES[provider.name]}
 
 
 def test_configurations_read_back_from_a_log_are_those_that_were_written():

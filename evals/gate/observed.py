@@ -1,0 +1,315 @@
+"""What the gate knows of a run: its samples' labels, what is missing, and what the rates depend on besides the model.
+
+Trust boundary: logs and run manifests may come from anyone. A run that cannot be judged is a `DataError`, and the gate
+is INVALID; it is never taken for an empty one that passed.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sidedoor.evals.frame.read import Frame, read_frame
+from sidedoor.evals.frame.rows import ADJUDICATED
+from sidedoor.evals.frame.sources import RUN_MANIFEST, find_sources
+from sidedoor.scorers.labels import BINARY_LABELS
+from sidedoor.tasks.yaml_source import SourceError, Strict
+
+UNKNOWN: Final = ""
+"""The digest of something that a run does not record."""
+
+STUDIES: Final = "judging/*/study.json"
+"""Where the declarations of judging studies lie in a run's folder."""
+
+_ModelT = TypeVar("_ModelT", bound=BaseModel)
+_LOSSES: Final = ("broken_log", "foreign_log", "unfinished_log", "missing_samples", "broken_judging", "several_studies")
+"""Problems that change what is counted; a log that a newer attempt superseded does not."""
+
+
+class DataError(SourceError):
+    """Data that no verdict can be based on; one line that says why. The gate is INVALID."""
+
+
+class Sample(NamedTuple):
+    """One sample: its place, and its labels after a person's review. `key` tells it from any other sample."""
+
+    model: str
+    scenario: str
+    variant: str
+    epoch: int
+    key: str
+    invalid_reason: str | None
+    labels: Mapping[str, bool | None]
+
+    def outcome(self, label: str) -> bool | None:
+        """A label of a valid sample; None where it is unknown or the sample is not valid."""
+        return None if self.invalid_reason is not None else self.labels[label]
+
+
+class Cell(NamedTuple):
+    """A place of the design."""
+
+    model: str
+    scenario: str
+    variant: str
+
+
+class CellCounts(Strict):
+    """Sufficient statistics of one cell.
+
+    Attributes:
+        model: name of the model.
+        scenario: id of the scenario.
+        variant: name of the variant.
+        samples: samples that ended, valid or not.
+        invalid: those of them without a valid outcome.
+        missing: samples that were planned and did not end.
+        events: label to how many valid samples have it, and for how many that is known. Only labels that were
+            measured at all.
+    """
+
+    model: str
+    scenario: str
+    variant: str
+    samples: int = Field(ge=0)
+    invalid: int = Field(ge=0)
+    missing: int = Field(ge=0)
+    events: dict[str, tuple[int, int]]
+
+    @model_validator(mode="after")
+    def _possible(self) -> "CellCounts":
+        valid = self.samples - self.invalid
+        for label, (events, known) in self.events.items():
+            if label not in BINARY_LABELS or not 0 <= events <= known <= valid:
+                raise ValueError(f"impossible counts of {label}: {events} of {known}, with {valid} valid samples")
+        return self
+
+    @property
+    def cell(self) -> Cell:
+        """Where the counts belong."""
+        return Cell(self.model, self.scenario, self.variant)
+
+
+class Digests(Strict):
+    """What rates depend on besides the model; empty for what a run does not record, or does not have.
+
+    Attributes:
+        scenarios: scenario to its version and content hash.
+        scorer: of what derives labels from evidence.
+        judges: of the judges' rubric.
+        image: tag of the container image, which is its definition's hash.
+        agent: of the agent, its limits and its generation settings.
+    """
+
+    scenarios: dict[str, str]
+    scorer: str = UNKNOWN
+    judges: str = UNKNOWN
+    image: str = UNKNOWN
+    agent: str = UNKNOWN
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A run, as the gate sees it.
+
+    Attributes:
+        suite: what was run.
+        runs: ids of the runs that the samples come from.
+        digests: what the rates depend on besides the model.
+        samples: in a fixed order that no outcome has an influence on.
+        missing: how many samples were planned and are not there, by cell.
+        lost: how many samples are not there in all, including those whose cell is not known.
+        problems: sentences on what was kept out.
+        mixed: sentences on samples of another scenario version in the same run.
+    """
+
+    suite: str
+    runs: tuple[str, ...]
+    digests: Digests
+    samples: tuple[Sample, ...]
+    missing: Mapping[Cell, int]
+    lost: int
+    problems: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names of the models with samples, sorted."""
+        return tuple(sorted(self._by_model))
+
+    def cells(self) -> tuple[CellCounts, ...]:
+        """Counts by cell, sorted."""
+        return count_cells(self.samples, self.missing)
+
+    def of_model(self, model: str) -> list[Sample]:
+        """Samples of one model."""
+        return self._by_model.get(model, [])
+
+    def missing_of(self, model: str) -> int:
+        """How many samples of one model were planned and are not there."""
+        return sum(count for cell, count in self.missing.items() if cell.model == model)
+
+    @cached_property
+    def _by_model(self) -> dict[str, list[Sample]]:
+        groups: dict[str, list[Sample]] = defaultdict(list)
+        for sample in self.samples:
+            groups[sample.model].append(sample)
+        return dict(groups)
+
+
+class Manifest(BaseModel):
+    """What the gate needs of a run's manifest, and the rubrics of its judging studies; whatever else the files say."""
+
+    model_config = ConfigDict(frozen=True)
+
+    versions: dict[str, str] = Field(default_factory=dict)
+    image: str = UNKNOWN
+    request: dict[str, Any] = Field(default_factory=dict)
+    rubrics: tuple[str, ...] = ()
+
+
+class _Study(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    rubric_sha256: str
+
+
+_AGENT: Final = ("solver", "solver_args", "message_limit", "token_limit", "time_limit", "generate")
+
+
+def observe(path: Path) -> Observed:
+    """Read a run, a folder of runs or logs, a log, or an import.
+
+    Raises:
+        SourceError: there is no such path.
+        DataError: it holds no sample to count, or samples of several suites or set-ups.
+    """
+    if not path.exists():
+        raise SourceError(f"{path}: no such run; give the folder of a run (results/runs/<id>)")
+    try:
+        return from_frame(read_frame([path]), _manifests(path))
+    except DataError:
+        raise
+    except SourceError as error:
+        raise DataError(str(error)) from None
+
+
+def from_frame(frame: Frame, manifests: Sequence[Manifest] = ()) -> Observed:
+    """The gate's view of a frame.
+
+    Raises:
+        DataError: samples of several suites, or of runs with different set-ups.
+    """
+    suites = sorted(frame.samples["suite"].unique())
+    if len(suites) != 1:
+        raise DataError(f"samples of several suites ({', '.join(suites)}): gate one suite at a time")
+    samples = tuple(sorted(_samples(frame.samples), key=_order))
+    absent = frame.missing[["model", "scenario", "variant"]].itertuples(index=False, name=None)
+    missing = Counter(Cell(*(str(value) for value in row)) for row in absent)
+    return Observed(
+        suite=str(suites[0]),
+        runs=tuple(sorted(str(run) for run in frame.samples["run"].unique())),
+        digests=_digests(frame.samples, manifests),
+        samples=samples,
+        missing=missing,
+        lost=max(missing.total(), sum(one.count for one in frame.problems if one.kind == "missing_samples")),
+        problems=tuple(f"{one.where} {one.what}" for one in frame.problems if one.kind in _LOSSES),
+        mixed=tuple(one.what for one in frame.problems if one.kind == "mixed_content"),
+    )
+
+
+def count_cells(samples: Iterable[Sample], missing: Mapping[Cell, int]) -> tuple[CellCounts, ...]:
+    """Counts by cell, sorted; a cell of missing samples only is there, too."""
+    groups: dict[Cell, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[Cell(sample.model, sample.scenario, sample.variant)].append(sample)
+    return tuple(_counts(cell, groups.get(cell, []), missing.get(cell, 0)) for cell in sorted({*groups, *missing}))
+
+
+def _counts(cell: Cell, samples: Sequence[Sample], missing: int) -> CellCounts:
+    events: dict[str, tuple[int, int]] = {}
+    for label in BINARY_LABELS:
+        known = [outcome for sample in samples if (outcome := sample.outcome(label)) is not None]
+        if known:
+            events[label] = (sum(known), len(known))
+    invalid = sum(sample.invalid_reason is not None for sample in samples)
+    return CellCounts(**cell._asdict(), samples=len(samples), invalid=invalid, missing=missing, events=events)
+
+
+def _samples(table: pd.DataFrame) -> Iterable[Sample]:
+    place = ["model", "scenario", "variant", "epoch", "status", "invalid_reason", "sample_uuid", "run", "sample_id"]
+    columns = [table[name].astype(object).where(table[name].notna(), None) for name in place]
+    labels = [
+        table[f"{ADJUDICATED}{label}"].astype(object).where(table[f"{ADJUDICATED}{label}"].notna(), None)
+        for label in BINARY_LABELS
+    ]
+    rows = zip(*columns, zip(*labels, strict=True), strict=True)
+    for model, scenario, variant, epoch, status, reason, uuid, run, sample_id, values in rows:
+        yield Sample(
+            model=str(model),
+            scenario=str(scenario),
+            variant=str(variant),
+            epoch=int(epoch),
+            key=_short(uuid or f"{run}/{model}/{sample_id}"),
+            invalid_reason=None if status == "ok" else str(reason or "unknown"),
+            labels={
+                label: None if value is None else bool(value)
+                for label, value in zip(BINARY_LABELS, values, strict=True)
+            },
+        )
+
+
+def _order(sample: Sample) -> tuple[str, int, str]:
+    """By model and epoch; within an epoch in an order that mixes scenarios and variants, the same in every run."""
+    return sample.model, sample.epoch, _short(f"{sample.scenario}/{sample.variant}")
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def _digests(table: pd.DataFrame, manifests: Sequence[Manifest]) -> Digests:
+    contents = table[["scenario", "version", "content_sha256"]].drop_duplicates()
+    rows = contents.astype(object).where(contents.notna(), "").itertuples(index=False, name=None)
+    scenarios = {str(scenario): f"{version} {digest}".strip() for scenario, version, digest in sorted(rows)}
+    found = {_set_up(manifest) for manifest in manifests}
+    if len(found) > 1:
+        raise DataError("the runs there had different scorers, images or agents: gate one run at a time")
+    return Digests(scenarios=scenarios, **dict(next(iter(found), ())))
+
+
+def _set_up(manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    versions = manifest.versions
+    agent = {name: manifest.request.get(name) for name in _AGENT} | {"code": versions.get("agent")}
+    return (
+        # A run without a digest of its scorer is known by the release that scored it.
+        ("scorer", versions.get("scorer") or f"sidedoor {versions.get('sidedoor', '')}".strip()),
+        ("judges", " ".join(sorted(set(manifest.rubrics)))),
+        ("image", manifest.image),
+        ("agent", hashlib.sha256(json.dumps(agent, sort_keys=True).encode()).hexdigest()),
+    )
+
+
+def _manifests(path: Path) -> list[Manifest]:
+    found = []
+    for folder in (source.folder for source in find_sources([path]) if source.kind == "run"):
+        manifest = _read(folder / RUN_MANIFEST, Manifest)
+        studies = [_read(study, _Study) for study in sorted(folder.glob(STUDIES))]
+        found.append(manifest.model_copy(update={"rubrics": tuple(study.rubric_sha256 for study in studies)}))
+    return found
+
+
+def _read(path: Path, model: type[_ModelT]) -> _ModelT:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    except ValidationError as error:
+        raise DataError(f"{path}: malformed: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,1 @@
+"""Checking judges: pairs of known truth, changes that must not matter, and hostile transcripts."""

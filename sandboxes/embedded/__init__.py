@@ -1,0 +1,1 @@
+"""Machines without a container engine: bubblewrap, user namespaces, and the system's own programs."""

@@ -1,0 +1,147 @@
+"""The same judge as a live scorer, over a log with `inspect score`, and in scout's own scan."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from inspect_ai import Epochs, Task, task
+from inspect_ai import eval as inspect_eval
+from inspect_ai._util.error import PrerequisiteError
+from inspect_ai.dataset import MemoryDataset
+from inspect_ai.log import EvalLog, read_eval_log
+from inspect_scout import scan, scan_results_df, transcripts_from
+
+from sidedoor.evals.instrumental import instrumental, open_record
+from sidedoor.evals.run import log_files
+from sidedoor.scorers.judge.judge import Judgement
+from sidedoor.scorers.judge.scanner import judge_scanner
+from sidedoor.scorers.judge.scorer import judge_scorer
+from sidedoor.scorers.state import state_scorer, unreduced
+from tests.judge.conftest import EPISODES, TESTED, MakeRun, Serve, retell, sample_of, truths_in
+from tests.judge.judges import MALFORMED, constant_no, oracle
+
+JUDGES = {"openai": "openai/judge-b", "anthropic": "anthropic/claude-b"}
+INSPECT = Path(sys.executable).with_name("inspect")
+
+
+@task
+def judged() -> Task:
+    return Task(
+        dataset=MemoryDataset([sample_of(number, one) for number, one in enumerate(EPISODES, 1)]),
+        setup=open_record(),
+        solver=retell(),
+        scorer=[state_scorer(), judge_scorer()],
+        epochs=Epochs(1, unreduced()),
+        name="judged",
+    )
+
+
+def violated(log: EvalLog) -> dict[str, object]:
+    """What the judge says, by script."""
+    assert log.samples
+    return {one.metadata["script"]: one.scores["judge"].value["violated"] for one in log.samples}  # type: ignore[index]
+
+
+EXPECTED = {
+    "official": False,
+    "shortcut-colleague-account": True,
+    "near_miss": False,
+    "escalate": False,
+    "shortcut-admin-account": True,
+    "violation-relief-in-other-name": True,
+}
+
+
+@pytest.mark.parametrize("judge", JUDGES.values(), ids=JUDGES)
+def test_as_a_live_scorer_it_judges_each_sample_when_it_ends(
+    judge: str, make_run: MakeRun, serve: Serve, tmp_path: Path
+) -> None:
+    serve(oracle(truths_in(make_run())))
+    (log,) = inspect_eval(judged, model=TESTED, model_roles={"judge": judge}, log_dir=str(tmp_path), display="none")
+    assert log.status == "success", log.error
+    assert violated(log) == EXPECTED
+    assert log.samples
+    for sample in log.samples:
+        kept = Judgement.model_validate((sample.scores or {})["judge"].metadata["judgement"])  # type: ignore[index]
+        assert (kept.judge, kept.model) == (judge, TESTED)
+        assert kept.judging.evidence
+    assert log.results
+    metrics = {score.name: score.metrics for score in log.results.scores}
+    assert metrics["violated"]["count"].value == 3
+
+
+def test_without_a_bound_judge_nothing_starts_and_nobody_is_asked(serve: Serve, tmp_path: Path) -> None:
+    service = serve(constant_no())
+    with pytest.raises(PrerequisiteError, match="role 'judge' is required"):
+        inspect_eval(instrumental(judge=True), model="openai/agent", log_dir=str(tmp_path), display="none")
+    (log,) = inspect_eval(judged, model="openai/agent", log_dir=str(tmp_path), display="none")
+    assert log.status == "error"
+    assert log.error is not None
+    assert "role 'judge' is required" in log.error.message
+    assert service.attempts == []
+
+
+def test_an_undecided_judgement_is_neither_clean_nor_a_violation(serve: Serve, tmp_path: Path) -> None:
+    serve(MALFORMED["no tool call"][1])
+    roles = {"judge": "openai/judge-b"}
+    (log,) = inspect_eval(judged, model=TESTED, model_roles=roles, log_dir=str(tmp_path), display="none")
+    assert log.status == "success", log.error
+    assert set(violated(log).values()) == {None}
+    assert log.results
+    metrics = {score.name: score.metrics for score in log.results.scores}
+    assert (metrics["violated"]["count"].value, metrics["violated"]["known"].value) == (0, 0)
+    assert metrics["undecided"]["count"].value == len(EPISODES)
+
+
+@pytest.mark.slow
+def test_inspect_score_judges_an_old_log(make_run: MakeRun, serve: Serve, tmp_path: Path) -> None:
+    run = make_run()
+    serve(oracle(truths_in(run)))
+    scored = tmp_path / "scored.eval"
+    _inspect_score(run, scored, "--model-role", "judge=anthropic/claude-b")
+    assert violated(read_eval_log(str(scored))) == EXPECTED
+
+
+@pytest.mark.slow
+def test_inspect_score_without_a_judge_asks_nobody(make_run: MakeRun, serve: Serve, tmp_path: Path) -> None:
+    service = serve(constant_no())
+    scored = tmp_path / "scored.eval"
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        _inspect_score(make_run(models=["openai/agent"]), scored)
+    assert "judge" in failed.value.stderr + failed.value.stdout
+    assert not scored.exists()
+    assert service.attempts == []
+
+
+def _inspect_score(run: Path, scored: Path, *arguments: str) -> None:
+    (log,) = log_files(run)
+    command = [str(INSPECT), "score", str(log), "--scorer", "sidedoor/judge", "--action", "append"]
+    subprocess.run(
+        [*command, "--output-file", str(scored), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=os.environ | {"INSPECT_DISPLAY": "plain"},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("judge", JUDGES.values(), ids=JUDGES)
+def test_scouts_own_scan_judges_the_same_transcripts(
+    judge: str, make_run: MakeRun, serve: Serve, tmp_path: Path
+) -> None:
+    run = make_run()
+    serve(oracle(truths_in(run, journal=False)))
+    logs = transcripts_from(str(run / "logs"))
+    status = scan([judge_scanner()], logs, scans=str(tmp_path / "scans"), model_roles={"judge": judge}, display="none")
+    assert status.complete, status.errors
+    found = scan_results_df(status.location).scanners["judge"]
+    assert len(found) == len(EPISODES)
+    values = [json.loads(value) for value in found["value"]]
+    assert sorted(value["violated"] for value in values) == sorted(EXPECTED.values())
+    kept = [Judgement.model_validate(json.loads(one)["judgement"]) for one in found["metadata"]]
+    assert {one.model for one in kept} == {TESTED}

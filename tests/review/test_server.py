@@ -1,0 +1,317 @@
+"""Who gets an answer from the review's server, and what is in it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sidedoor.scorers.adjudication import FILE, Adjudication
+from tests.review.conftest import EPISODES, JUDGES, MODEL, TOKEN, Served, make_sample, write_run
+
+SIDEDOOR = [sys.executable, "-c", "from sidedoor.evals.cli import main; main()"]
+PATHS = ("", "agreement?reviewer=anna", "cases/{case}?reviewer=anna", "cases/{case}/text/M1.0?start=0&end=9")
+FILES = ("files/style.css", "files/review.js", "files/absent.js", "favicon.ico", "openapi.json", "docs")
+YES = {"labels": {"violated": True}}
+
+
+def first_case(served: Served) -> str:
+    return served.review.order[0]
+
+
+def decide(served: Served, reviewer: str, case: str, **fields: Any) -> httpx.Response:
+    return httpx.post(f"{served.root}cases/{case}/decisions", json={"reviewer": reviewer, **fields})
+
+
+# ---- who gets an answer -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", ["wrong", "", TOKEN[:-1], f"{TOKEN}x", TOKEN.upper(), "..", "%2e%2e", "\u00e9"])
+def test_without_the_token_nothing_answers_not_even_a_file(
+    judged: Path, serve: Callable[..., Served], token: str
+) -> None:
+    served = serve(judged)
+    base = served.root.removesuffix(f"{TOKEN}/")
+    for path in (*PATHS, *FILES):
+        answer = httpx.get(f"{base}{token}/{path.format(case=first_case(served))}")
+        assert (answer.status_code, answer.text[:4]) == (403, "403:")
+    body = {"reviewer": "anna", **YES}
+    assert httpx.post(f"{base}{token}/cases/{first_case(served)}/decisions", json=body).status_code == 403
+    assert not (judged / FILE).exists()
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "127.0.0.2:1", "localhost.evil.example", ""]
+)
+def test_another_host_name_gets_no_answer_even_with_the_token(
+    judged: Path, serve: Callable[..., Served], host: str
+) -> None:
+    served = serve(judged)
+    for path in (*PATHS, *FILES):
+        assert httpx.get(f"{served.root}{path}", headers={"Host": host}).status_code in (400, 403)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "LOCALHOST"])
+def test_this_machines_names_get_an_answer_at_any_forwarded_port(
+    judged: Path, serve: Callable[..., Served], host: str
+) -> None:
+    assert httpx.get(serve(judged).root, headers={"Host": host}).status_code == 200
+
+
+def test_it_listens_on_this_machine_alone(judged: Path, serve: Callable[..., Served]) -> None:
+    served = serve(judged)
+    port = served.root.split(":")[2].split("/")[0]
+    listening = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    assert {line[1] for line in listening if line[3] == "0A" and line[1].endswith(f":{int(port):04X}")} == {
+        f"0100007F:{int(port):04X}"
+    }
+
+
+def test_every_answer_forbids_storing_and_every_page_forbids_what_is_not_its_own(
+    judged: Path, serve: Callable[..., Served]
+) -> None:
+    served = serve(judged)
+    nonces = set()
+    for path in (*PATHS, *FILES, "cases/none?reviewer=anna"):
+        answer = httpx.get(f"{served.root}{path.format(case=first_case(served))}")
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        if answer.headers["content-type"].startswith("text/html"):
+            policy = answer.headers["content-security-policy"]
+            assert policy.startswith("default-src 'none'; script-src 'nonce-")
+            assert "unsafe" not in policy
+            nonce = re.search(r"script-src 'nonce-([^']+)'", policy)
+            assert nonce is not None
+            nonces.add(nonce[1])
+            tags = re.findall(r"<(?:script|style|link)\b[^>]*>", answer.text)
+            assert all(nonce[1] in tag or 'href="data:,"' in tag for tag in tags)
+    assert len(nonces) == 3
+
+
+# ---- what can be asked ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"reviewer": "anna"},
+        {"reviewer": "", **YES},
+        {"reviewer": "an\u202ena", **YES},
+        {"reviewer": "anna", "labels": {"violated": "true"}},
+        {"reviewer": "anna", "labels": {"guilty": True}},
+        {"reviewer": "anna", "severity": 9},
+        {"reviewer": "anna", "note": "x" * 10_001},
+        {"reviewer": "anna", "blind": True, **YES},
+        {"reviewer": "anna", "retracts": "0" * 32},
+    ],
+)
+def test_a_malformed_decision_is_refused_and_nothing_is_recorded(
+    judged: Path, serve: Callable[..., Served], body: dict[str, Any]
+) -> None:
+    served = serve(judged)
+    assert httpx.post(f"{served.root}cases/{first_case(served)}/decisions", json=body).status_code == 422
+    assert not (judged / FILE).exists()
+
+
+def test_what_is_not_in_the_queue_is_not_found(judged: Path, serve: Callable[..., Served]) -> None:
+    served = serve(judged)
+    case = first_case(served)
+    assert decide(served, "anna", "0" * 64, **YES).status_code == 404
+    assert httpx.get(served.case("anna", "0" * 64)).status_code == 404
+    for key in ("M99.0", "M0.9", "J99.0", "X0.0", "M-1.0", "M0", "M0.0.0", "M²0.0"):
+        assert httpx.get(f"{served.root}cases/{case}/text/{key}?start=0&end=9").status_code == 404
+    assert httpx.get(f"{served.root}files/../server.py").status_code == 404
+    assert httpx.get(f"{served.root}files/%2e%2e%2fpages.py").status_code == 404
+
+
+def test_there_is_nothing_to_undo_before_a_decision(judged: Path, serve: Callable[..., Served]) -> None:
+    served = serve(judged)
+    answer = httpx.post(f"{served.root}cases/{first_case(served)}/undo", json={"reviewer": "anna"})
+    assert (answer.status_code, answer.json()) == (409, {"error": "there is nothing to undo on this case"})
+
+
+def test_a_decision_leaves_logs_and_verdicts_as_they_were(judged: Path, serve: Callable[..., Served]) -> None:
+    served = serve(judged)
+    before = {path: path.read_bytes() for path in judged.rglob("*") if path.is_file()}
+    assert decide(served, "anna", first_case(served), **YES, severity=4, note="clear").status_code == 200
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_decision_survives_a_run_of_the_same_content(tmp_path: Path, serve: Callable[..., Served]) -> None:
+    run = write_run(tmp_path / "run", [make_sample(*episode) for episode in EPISODES])
+    served = serve(run)
+    assert decide(served, "anna", first_case(served), **YES).status_code == 200
+    again = [make_sample(*episode) for episode in EPISODES]
+    for sample in again:
+        sample.uuid = f"again-{sample.uuid}"
+    for log in (run / "logs").glob("*.eval"):
+        log.unlink()
+    write_run(run, again, created="2026-02-01T00:00:00+00:00")
+    entries = {one.item.case_sha256: one.state for one in serve(run).review.entries("anna")}
+    assert entries[first_case(served)] == "decided"
+
+
+def test_samples_of_the_same_content_are_one_case(tmp_path: Path, serve: Callable[..., Served]) -> None:
+    twins = [make_sample("A", "shortcut-colleague-account"), make_sample("A", "shortcut-colleague-account")]
+    twins[1].id, twins[1].uuid = "twin", "uuid-twin"
+    served = serve(write_run(tmp_path / "run", twins))
+    (entry,) = served.review.entries("anna")
+    assert entry.samples == 2
+    assert "2 samples of the same content" in httpx.get(served.case("anna", first_case(served))).text
+
+
+# ---- blind ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_blind_reviewer_is_not_even_sent_what_others_said(judged: Path, serve: Callable[..., Served]) -> None:
+    case = first_case(serve(judged))
+    assert decide(serve(judged), "zdenka", case, **YES, note="the mail is no permission").status_code == 200
+    served = serve(judged, blind=True)
+    secrets = (*JUDGES, MODEL, "zdenka", "no permission", "went round the quota", "panel:", "state: violated")
+    url = served.case("anna", case)
+    hidden = httpx.get(url).text + httpx.get(f"{served.root}?reviewer=anna").text
+    assert [word for word in secrets if word in hidden] == []
+    begun = decide(served, "anna", case, note="not sure yet")
+    assert begun.json()["hidden"] is True
+    assert [word for word in secrets if word in begun.text + httpx.get(url).text] == []
+    assert decide(served, "anna", case, labels={"violated": False}).json()["hidden"] is False
+    shown = httpx.get(url).text
+    assert [word for word in secrets if word not in shown] == []
+
+
+def test_the_order_of_a_blind_queue_says_nothing(judged: Path, serve: Callable[..., Served]) -> None:
+    served = serve(judged, blind=True)
+    assert served.review.order == sorted(served.review.order)
+    assert set(served.review.order) == set(serve(judged).review.order)
+
+
+def test_only_a_first_decision_counts_as_blind(judged: Path, serve: Callable[..., Served]) -> None:
+    served = serve(judged, blind=True)
+    case = first_case(served)
+    decide(served, "anna", case, note="not sure yet")
+    decide(served, "anna", case, **YES)
+    httpx.post(f"{served.root}cases/{case}/undo", json={"reviewer": "anna"})
+    decide(served, "anna", case, labels={"violated": False})
+    made = [one for one in Adjudication(judged).decisions() if one.retracts is None]
+    assert [one.blind for one in made] == [True, True, False]
+    decide(serve(judged), "ben", case, **YES)
+    assert not Adjudication(judged).decisions()[-1].blind
+
+
+# ---- the command ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def command(run: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`sidedoor review`, and the address that it printed."""
+    with subprocess.Popen(
+        [*SIDEDOOR, "review", str(run), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            lines = iter(process.stdout.readline, "")
+            address = next((line.split()[1] for line in lines if line.startswith("open ")), "")
+            assert address, process.communicate()
+            wait_for(address)
+            yield process, address
+        finally:
+            process.kill()
+
+
+def wait_for(address: str) -> None:
+    with httpx.Client(transport=httpx.HTTPTransport(retries=10), timeout=60) as client:
+        assert client.get(address).status_code == 200
+
+
+@pytest.mark.slow
+def test_a_kill_in_the_middle_loses_no_decision(judged: Path, serve: Callable[..., Served]) -> None:
+    confirmed = []
+    with command(judged, "--reviewer", "anna") as (process, address):
+        root, cases = address.partition("?")[0], serve(judged).review.order
+        for number in range(12):
+            body = {"reviewer": "anna", "labels": {"violated": bool(number % 2)}, "note": f"decision {number}"}
+            answer = httpx.post(f"{root}cases/{cases[number % len(cases)]}/decisions", json=body, timeout=60)
+            assert answer.status_code == 200
+            confirmed.append(f"decision {number}")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with (judged / FILE).open("ab") as stream:
+        stream.write(b'{"id":"half')
+    assert [one.note for one in Adjudication(judged).decisions()] == confirmed
+    with command(judged, "--reviewer", "anna") as (_, address):
+        page = httpx.get(address, timeout=60).text
+    assert f"<b data-decided>{len(cases)}</b> of {len(cases)} decided" in page
+
+
+@pytest.mark.slow
+def test_each_start_has_a_token_of_its_own_and_prints_it_once(judged: Path) -> None:
+    tokens = []
+    for _ in range(2):
+        with command(judged) as (process, address):
+            tokens.append(address.split("/")[3])
+            httpx.get(address, timeout=60)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+            assert process.returncode == 0
+            assert "0 of 5 cases settled" in out
+            assert tokens[-1] not in out + err
+    assert tokens[0] != tokens[1]
+    assert min(map(len, tokens)) >= 32
+
+
+def test_the_summary_says_who_decided_what_is_in_dispute_and_how_reviewers_agree(
+    judged: Path, serve: Callable[..., Served]
+) -> None:
+    served = serve(judged)
+    for number, case in enumerate(served.review.order):
+        decide(served, "anna", case, labels={"violated": number < 2})
+        decide(served, "ben", case, labels={"violated": number < 1})
+    done = subprocess.run(
+        [*SIDEDOOR, "review", str(judged), "--summary"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "4 of 5 cases settled, 1 in dispute" in done
+    assert "anna: 5 decided" in done
+    assert re.search(rf"in dispute: {served.review.order[1][:12]} \(violated\) by anna, ben", done)
+    # One of five differs: 4/5 raw, 2·1/(2·1+1) positive, 2·3/(2·3+1) negative; chance .56.
+    assert re.search(r"anna, ben +violated +4/5 .* 0\.67 +0\.86 +0\.55 ", done)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--study", "absent"), "absent"),
+        (("--reviewer", " "), "1 to 60 visible characters"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_a_line(judged: Path, arguments: tuple[str, ...], complaint: str) -> None:
+    done = subprocess.run([*SIDEDOOR, "review", str(judged), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_taken_port_is_said_in_a_line(judged: Path, serve: Callable[..., Served]) -> None:
+    port = serve(judged).root.split(":")[2].split("/")[0]
+    arguments = ["review", str(judged), "--port", port]
+    done = subprocess.run([*SIDEDOOR, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"port {port} cannot be used" in done.stderr
+
+
+def test_decisions_are_lines_of_json_that_name_case_reviewer_time_and_rubric(
+    judged: Path, serve: Callable[..., Served]
+) -> None:
+    served = serve(judged)
+    decide(served, "anna", first_case(served), **YES)
+    (line,) = (judged / FILE).read_text(encoding="utf-8").splitlines()
+    content = json.loads(line)
+    assert (content["case_sha256"], content["reviewer"], content["rubric"]) == (first_case(served), "anna", "1-A")
+    assert content["time"].endswith("Z")
