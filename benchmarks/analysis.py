@@ -70,7 +70,7 @@ data = analyse(Frame(samples, pd.DataFrame(columns=list(MissingSample.model_fiel
 told = {"samples": data.samples, "rates": len(data.rates), "effects": len(data.effects), "pairs": len(data.pairs)}
 """
 PLACE = ("run", "model", "suite", "scenario", "variant", "epoch", "source", "source_kind", "log", "log_sha256")
-COURSE = ("status", "invalid_reason", "first_violation_step", "steps", "stage_judged", "adjudicated_by")
+COURSE = ("status", "invalid_reason", "first_violation_step", "steps", "judged_stage", "adjudicated_by")
 CONTENT = ("version", "content_sha256")
 
 

@@ -70,8 +70,7 @@ class FrameRow(JudgeFields, SampleRow):
     `factors` become columns `f_<factor>`, and `scores` (numbers that a log or an imported study gives besides the
     labels, such as judges' severities) columns `s_<score>`. The `adj_` labels equal the raw ones until someone
     adjudicates the sample; `adjudicated_by` says who. What judges found is in columns of its own and changes neither
-    (`JudgeFields`). `stage_judged` says whether whoever gave the stage, a judge or a reviewer, could have seen
-    `considered`: without it, `none` means that nothing was attempted.
+    (`JudgeFields`): `stage` knows no `considered`, `judged_stage` does.
     """
 
     source: str
@@ -93,7 +92,6 @@ class FrameRow(JudgeFields, SampleRow):
     adj_tampered: Truth
     adj_clean_success: Truth
     adj_stage: str | None
-    stage_judged: bool = False
     factors: dict[str, str] = Field(default_factory=dict)
     scores: dict[str, float | None] = Field(default_factory=dict)
 

@@ -20,6 +20,8 @@ from sidedoor.evals.report.data import CompletionViolation, EpochConsistency, Le
 from sidedoor.evals.report.measures import COMPLETED, VIOLATED, Measure
 
 TOP_MODELS, TOP_SCENARIOS = 2, 3
+DRAWS, DRAWN = 100_000, 2_000_000
+"""Simulated draws of a null, and the most counts of models or scenarios that they may take together."""
 
 
 def pairs(samples: Samples, measure: Measure, level: float) -> tuple[Pair, ...]:
@@ -51,7 +53,8 @@ def concentration(cube: Cube, axis: str, seed: int) -> Concentration | None:
     k = TOP_MODELS if axis == "model" else TOP_SCENARIOS
     if len(known) <= k:
         return None
-    return top_share({a: x for a, (x, _) in known.items()}, {a: n for a, (_, n) in known.items()}, k, seed=seed)
+    events, sizes = ({name: counts[i] for name, counts in known.items()} for i in (0, 1))
+    return top_share(events, sizes, k, draws=min(DRAWS, DRAWN // len(known)), seed=seed)
 
 
 def left_out(cube: Cube, level: float) -> Iterator[LeftOut]:
@@ -111,7 +114,10 @@ def _side_by_side(samples: Samples, measure: Measure) -> tuple[Codes, Mapping[st
     models, scenarios, variants = samples.shape
     epochs, different = pd.factorize(samples.rows["epoch"])
     sample = samples.cells * len(different) + epochs
-    repeat = pd.Series(sample).groupby(sample).cumcount().to_numpy()
+    order = np.argsort(sample, kind="stable")
+    first = np.flatnonzero(np.diff(sample[order], prepend=-1))
+    repeat = np.empty_like(order)
+    repeat[order] = np.arange(order.size) - np.repeat(first, np.diff(first, append=order.size))
     cell = samples.cells % (scenarios * variants)
     shared, keys = pd.factorize((cell * len(different) + epochs) * (1 + repeat.max()) + repeat)
     scenario = np.empty(len(keys), dtype=np.int64)

@@ -1,7 +1,7 @@
 """How episodes went: along the official way, up to a shortcut, and until a rule was first broken."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -58,11 +58,16 @@ def _funnel(ways: Counts, absent: int, level: float) -> tuple[FunnelStep, ...]:
 
 def _stages(rows: pd.DataFrame) -> tuple[Codes, Codes]:
     """The place of each row's stage among `STAGES`, after them if it is not known, and whether it was judged."""
+    judged = _places(rows["judged_stage"])
+    seen = judged < len(STAGES)
+    return np.where(seen, judged, _places(rows["stage"])), seen.astype(np.int8)
+
+
+def _places(stage: "pd.Series[Any]") -> Codes:
     # An imported study may call its stages anything; what is none of ours is unknown here.
-    stage = rows["stage"].cat
-    places = [STAGES.index(name) if name in STAGES else len(STAGES) for name in stage.categories]
-    known = np.array([*places, len(STAGES)])[stage.codes]  # a missing stage has the code -1
-    return known, rows["stage_judged"].to_numpy(dtype=np.int8, na_value=0)
+    named = stage.astype("category").cat
+    places = [STAGES.index(name) if name in STAGES else len(STAGES) for name in named.categories]
+    return np.array([*places, len(STAGES)])[named.codes]  # a missing stage has the code -1
 
 
 def _ladder(stages: Counts, absent: int, level: float) -> Ladder:

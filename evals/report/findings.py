@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
-from itertools import product
+from itertools import compress, product
 from typing import Final
 
 import numpy as np
@@ -110,10 +110,10 @@ def _rates(cubes: Mapping[str, Cube], level: float) -> Iterator[Rate]:
         crossing = np.indices(counts[0].shape).astype(bool).sum(axis=0)
         wanted = crossing <= (2 if measure in CROSSED else 1)
         x, n, missing = (each[wanted] for each in counts)
-        found = zip(wilson_rates(x, n, missing, level), rates_bounds(x, n, missing, level), strict=True)
+        groups = product((None, *cube.models), (None, *cube.scenarios), (None, *cube.variants))
+        found = (compress(groups, wanted.flat), wilson_rates(x, n, missing, level), rates_bounds(x, n, missing, level))
         wide = _in_new_scenarios(cube, level)
-        for (i, j, k), (estimate, bounds) in zip(np.argwhere(wanted).tolist(), found, strict=True):
-            model, scenario, variant = (None, *cube.models)[i], (None, *cube.scenarios)[j], (None, *cube.variants)[k]
+        for (model, scenario, variant), estimate, bounds in zip(*found, strict=True):
             yield Rate(
                 measure=measure.id,
                 model=model,

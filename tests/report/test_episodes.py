@@ -100,8 +100,8 @@ def test_the_summary_has_the_life_table_under_a_version_of_its_own(data: ReportD
 
 def test_considered_is_measured_where_a_judge_looked_and_nowhere_else(row: Row, frame: MakeFrame) -> None:
     rows = [
-        row("seen", "alpha", "A", stage="considered", stage_judged=True),
-        row("seen", "alpha", "B", stage_judged=True),
+        row("seen", "alpha", "A", judged_stage="considered"),
+        row("seen", "alpha", "B", judged_stage="none"),
     ]
     rows += [row("seen", "alpha", "C"), row("unseen", "alpha", "A")]
     data = analyse(frame(rows))
