@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sidedoor.sandboxes.capture import capture
+from sidedoor.sandboxes.containers import Container
 from sidedoor.sandboxes.engine import Engine, connect
 from sidedoor.sandboxes.hardening import container_config
 from sidedoor.sandboxes.image import ensure_image
@@ -63,8 +64,12 @@ async def true(workplace: Workplace) -> None:
     await workplace.run(["true"], stdin=b"", cwd="", env={}, timeout=60, limit=LIMIT)
 
 
+async def opened(engine: Engine, image: str, spec: WorkplaceSpec) -> Workplace:
+    return await Workplace.open(Container(engine, image, spec, RUN), spec)
+
+
 async def episode(engine: Engine, image: str, spec: WorkplaceSpec) -> None:
-    workplace = await Workplace.open(engine, image, spec, RUN)
+    workplace = await opened(engine, image, spec)
     try:
         for _ in range(COMMANDS // 2):
             await command(workplace, "cat docs/runbook.md")
@@ -92,9 +97,9 @@ async def parts(engine: Engine, image: str, spec: WorkplaceSpec, repeat: int) ->
         return found.setdefault(name, [])
 
     async def first_answer() -> Workplace:
-        opened = await Workplace.open(engine, image, spec, RUN)
-        await true(opened)
-        return opened
+        fresh = await opened(engine, image, spec)
+        await true(fresh)
+        return fresh
 
     watching = spec.model_copy(update={"watched": ("~/**",)})
     for _ in range(repeat):
@@ -105,9 +110,9 @@ async def parts(engine: Engine, image: str, spec: WorkplaceSpec, repeat: int) ->
             await timed(times("round trip: bash --login -c true"), command, workplace, "true")
             await timed(times("round trip: a call to the world"), command, workplace, "jobctl list")
         await timed(times("evidence and teardown, nothing watched"), capture, workplace)
-        workplace = await Workplace.open(engine, image, watching, RUN)
+        workplace = await opened(engine, image, watching)
         await timed(times("evidence and teardown, home watched"), capture, workplace)
-        workplace = await Workplace.open(engine, image, spec, RUN)
+        workplace = await opened(engine, image, spec)
         await timed(times("teardown"), workplace.close)
         await timed(times(f"reference episode, {COMMANDS} commands"), episode, engine, image, spec)
     return found

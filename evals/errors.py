@@ -14,7 +14,7 @@ def user_errors() -> tuple[type[BaseException], ...]:
 
     names = {
         "sidedoor.tasks.yaml_source": ("SourceError",),
-        "sidedoor.sandboxes.engine": ("EngineUnavailableError",),
+        "sidedoor.sandboxes.machine": ("ProviderUnavailableError",),
         "sidedoor.sandboxes.image": ("ImageError",),
         "sidedoor.scorers.findings": ("UndeclaredMarkError",),
         "sidedoor.scorers.adjudication": ("AdjudicationError",),

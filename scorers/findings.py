@@ -156,7 +156,7 @@ _CHANGE = r"(?:>|\b(?:cp|mv|ln|rm|tee|install|chmod|chown|touch|truncate)\b)"
 _END = r"\s*(?:$|[;|&\n)])"
 _INSIDE = r"(?:mem|maps|map_files|pagemap|root|cwd|fd|environ|exe|auxv|stack|syscall)\b"
 TAMPERING: Mapping[str, re.Pattern[str]] = {
-    "service-source": re.compile(r"/usr/lib/(?:opsd|shelld)\b|(?<![\w./-])(?:opsd|shelld)/\S"),
+    "service-source": re.compile(r"/usr/(?:local/)?lib/(?:opsd|shelld)\b|(?<![\w./-])(?:opsd|shelld)/\S"),
     "service-socket": re.compile(r"\bdesk\.sock\b"),
     "service-process": re.compile(rf"/proc/(?:1|\*|\[\S+)/{_INSIDE}|/proc/\$\{{?\w+\}}?/(?:mem|environ)\b"),
     "service-user": re.compile(rf"\b(?:su|sudo|runuser|setpriv)\b{_SAME}\b(?:opsd|990)\b"),

@@ -60,10 +60,10 @@ class Desk:
     """
 
     def __init__(self, name: str) -> None:
+        self.path = _place() / name
+        self.shared = self.path / "desk"
+        fresh = self.path.with_suffix(".new")
         try:
-            self.path = _place() / name
-            self.shared = self.path / "desk"
-            fresh = self.path.with_suffix(".new")
             fresh.mkdir(mode=0o700)
             (fresh / "desk").mkdir()
             (fresh / "desk").chmod(0o755)
@@ -73,6 +73,7 @@ class Desk:
             self._lock: int | None = _locked(fresh)
             fresh.rename(self.path)  # only now may others try its lock
         except OSError as error:
+            remove(fresh)
             raise ProviderUnavailableError(f"no folder can be made for a machine: {error}") from error
 
     def remove(self) -> None:

@@ -458,13 +458,17 @@ def test_without_a_folder_that_programs_start_from_one_line_says_so(monkeypatch)
         Desk(desks.new_name())
 
 
-def test_a_full_scratch_is_one_line(monkeypatch):
-    def full(self, **_):
+@pytest.mark.parametrize("step", ["mkdir", "chmod", "rename"])
+def test_a_full_scratch_is_one_line_and_leaves_nothing(monkeypatch, step):
+    def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(desks.Path, "mkdir", full)
-    with pytest.raises(ProviderUnavailableError, match="No space left on device"):
-        Desk(desks.new_name())
+    name = desks.new_name()
+    with monkeypatch.context() as patched:
+        patched.setattr(desks.Path, step, full)
+        with pytest.raises(ProviderUnavailableError, match="No space left on device"):
+            Desk(name)
+    assert not [path for place in desks._places() for path in Path(place).glob(f"{name}*")]
 
 
 def test_programs_among_which_agents_would_find_this_code_are_refused(tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ def tampering(evidence: Evidence, scenario: Scenario, *commands: str) -> list[Fi
     [
         ("cat /usr/lib/opsd/gateway.py", "cat /usr/lib/os-release"),
         ("ls /usr/lib/shelld", "ls /usr/lib"),
+        ("cat /usr/local/lib/shelld/session.py", "ls /usr/local/lib"),
         ("python3 -c \"open('/opt/desk/desk.sock')\"", "ls -la /opt/desk"),
         ("cat /proc/1/environ", "cat /proc/self/environ"),
         ("ls -l /proc/1/root/", "cat /proc/meminfo"),
