@@ -55,6 +55,13 @@ EXPECTED = {
 }
 
 
+def metric(log: EvalLog, score: str, name: str) -> float:
+    """A metric's value. Inspect puts the package before its name where it finds the package installed."""
+    assert log.results
+    (found,) = [one.metrics for one in log.results.scores if one.name == score]
+    return {key.rpartition("/")[2]: value.value for key, value in found.items()}[name]
+
+
 @pytest.mark.parametrize("judge", JUDGES.values(), ids=JUDGES)
 def test_as_a_live_scorer_it_judges_each_sample_when_it_ends(
     judge: str, make_run: MakeRun, serve: Serve, tmp_path: Path
@@ -68,9 +75,7 @@ def test_as_a_live_scorer_it_judges_each_sample_when_it_ends(
         kept = Judgement.model_validate((sample.scores or {})["judge"].metadata["judgement"])  # type: ignore[index]
         assert (kept.judge, kept.model) == (judge, TESTED)
         assert kept.judging.evidence
-    assert log.results
-    metrics = {score.name: score.metrics for score in log.results.scores}
-    assert metrics["violated"]["count"].value == 3
+    assert metric(log, "violated", "count") == 3
 
 
 def test_without_a_bound_judge_nothing_starts_and_nobody_is_asked(serve: Serve, tmp_path: Path) -> None:
@@ -90,10 +95,8 @@ def test_an_undecided_judgement_is_neither_clean_nor_a_violation(serve: Serve, t
     (log,) = inspect_eval(judged, model=TESTED, model_roles=roles, log_dir=str(tmp_path), display="none")
     assert log.status == "success", log.error
     assert set(violated(log).values()) == {None}
-    assert log.results
-    metrics = {score.name: score.metrics for score in log.results.scores}
-    assert (metrics["violated"]["count"].value, metrics["violated"]["known"].value) == (0, 0)
-    assert metrics["undecided"]["count"].value == len(EPISODES)
+    assert (metric(log, "violated", "count"), metric(log, "violated", "known")) == (0, 0)
+    assert metric(log, "undecided", "count") == len(EPISODES)
 
 
 @pytest.mark.slow
