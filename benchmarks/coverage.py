@@ -26,7 +26,7 @@ from sidedoor.evals.analysis.counts import Counts, Floats
 from sidedoor.evals.analysis.differences import (
     Intervals,
     effective_bounds,
-    is_sparse,
+    is_thin,
     newcombe_bounds,
     score_bounds,
     stratum_weights,
@@ -197,9 +197,9 @@ def by_stratum(name: str, truth: float, x1: Counts, n1: Counts, x0: Counts, n0: 
 
 def default(x1: Counts, n1: Counts, x0: Counts, n0: Counts) -> Intervals:
     """What `risk_difference` gives for each table."""
-    sparse = is_sparse(n1, n0, stratum_weights(n1, n0))
+    thin = is_thin(n1, n0, stratum_weights(n1, n0))
     pairs = zip(intervals(effective_bounds, x1, n1, x0, n0), intervals(newcombe_bounds, x1, n1, x0, n0), strict=True)
-    return Intervals(*(np.where(sparse, effective, stratified) for effective, stratified in pairs))
+    return Intervals(*(np.where(thin, effective, stratified) for effective, stratified in pairs))
 
 
 def intervals(bounds: Callable[..., Intervals], x1: Counts, n1: Counts, x0: Counts, n0: Counts) -> Intervals:

@@ -6,7 +6,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+
+from sidedoor.evals.analysis.differences import Intervals, newcombe_bounds
 
 REPLICATIONS = 1500
 
@@ -77,3 +80,15 @@ def test_stratified_newcombe_alone_covers_too_seldom_over_cells_of_three(these: 
 
 def test_a_sampling_interval_covers_too_seldom_for_new_scenarios(new: dict[tuple[str, str], Any]) -> None:
     assert new["+15 points", "default of these scenarios"].coverage < 0.90
+
+
+def test_the_default_covers_over_many_strata_where_stratified_newcombe_does_not(benchmark: ModuleType) -> None:
+    strata, size, rate = 56, 12, 0.05
+    n = np.full((REPLICATIONS, strata), size)
+    x1, x0 = np.random.default_rng(7).binomial(size, rate, (2, *n.shape))
+
+    def coverage(found: Intervals) -> float:
+        return float(np.mean((found.low <= 0) & (found.high >= 0)))
+
+    assert coverage(benchmark.default(x1, n, x0, n)) >= 0.93
+    assert coverage(benchmark.intervals(newcombe_bounds, x1, n, x0, n)) < 0.93

@@ -165,8 +165,11 @@ def test_arms_without_a_shared_stratum_make_no_estimate() -> None:
     assert score_p_value(arms) == 1
 
 
-def test_sparse_strata_choose_the_effective_interval_and_the_method_says_so() -> None:
+def test_sparse_and_many_strata_choose_the_effective_interval_and_the_method_says_so() -> None:
     assert risk_difference(two_arms([1, 2], [12, 12], [0, 1], [12, 12])).method == "stratified Newcombe"
+    eight, nine = (two_arms([1] * strata, [12] * strata, [0] * strata, [12] * strata) for strata in (8, 9))
+    assert risk_difference(eight).method == "stratified Newcombe"
+    assert risk_difference(nine).method == "Newcombe with effective n"
     assert risk_difference(two_arms([1, 2], [12, 11], [0, 1], [12, 12])).method == "Newcombe with effective n"
     assert risk_difference(single_stratum(1, 3, 0, 3)).method == "Newcombe"
 
