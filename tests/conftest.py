@@ -1,11 +1,19 @@
-"""What tests of several folders share: a headless Chromium."""
+"""What tests of several folders share: a headless Chromium, the command line, a console, a copy of the tasks tree."""
 
-from collections.abc import Iterator
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from sidedoor.evals import scaffold
+from sidedoor.tasks import catalogue
+from sidedoor.tasks.catalogue import ROOT
 from tests.browser import CHROMIUM
+from tests.commands import Cli, in_process
 
 
 @pytest.fixture(scope="module")
@@ -20,3 +28,44 @@ def browser() -> Iterator[Any]:
         )
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Runs `sidedoor ARGUMENTS` in this process."""
+    return in_process(monkeypatch, capsys)
+
+
+@pytest.fixture
+def console() -> Console:
+    """A wide console that keeps what is printed (see `printed`)."""
+    return Console(file=io.StringIO(), width=200)
+
+
+@pytest.fixture
+def printed(console: Console) -> Callable[[], str]:
+    """What was printed on `console`."""
+
+    def text() -> str:
+        assert isinstance(console.file, io.StringIO)
+        return console.file.getvalue()
+
+    return text
+
+
+@pytest.fixture
+def tasks_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The tasks tree, copied, with the catalogue and the scaffolding using the copy."""
+    root = tmp_path / "tasks"
+    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(catalogue, "ROOT", root)
+    monkeypatch.setattr(scaffold, "ROOT", root)
+    monkeypatch.setattr(scaffold, "TEMPLATE", root / "template")
+    _forget()
+    yield root
+    _forget()
+
+
+def _forget() -> None:
+    catalogue.load_suite.cache_clear()
+    catalogue.load_scenario.cache_clear()

@@ -1,8 +1,5 @@
 """The intervals hold the truth as often as they say: benchmarks/coverage.py with fewer replications."""
 
-import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -10,20 +7,14 @@ import numpy as np
 import pytest
 
 from sidedoor.evals.analysis.differences import Intervals, newcombe_bounds
+from tests.benchmark import load_benchmark
 
 REPLICATIONS = 1500
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
-    spec = importlib.util.spec_from_file_location("benchmarks_coverage", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("coverage")
 
 
 @pytest.fixture(scope="module")

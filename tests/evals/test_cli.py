@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.commands import Cli
+
 PROGRAM = [sys.executable, "-c", "from sidedoor.evals.cli import main; main()"]
 HEAVY = {"inspect_ai", "pandas", "docker", "openai", "anthropic", "jinja2", "yaml", "pydantic", "rich.table"}
 RUN = ("run", "instrumental", "--scenario", "quota_boost", "--variant", "A", "--model", "reference/official")
@@ -26,9 +28,6 @@ MANIFEST: dict[str, Any] = {
     "samples_planned": 1,
     "started": "2026-01-01T00:00:00+00:00",
 }
-
-Cli = Callable[..., Any]
-"""See the fixture: the ending has `code`, `out`, `err` and `complaint`."""
 
 
 def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

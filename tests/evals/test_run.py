@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from sidedoor.evals.run import RunError, resume_run
 from sidedoor.tasks.catalogue import load_scenario
+from tests.commands import Cli
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
@@ -23,7 +24,6 @@ SIDEDOOR = [sys.executable, "-c", "from sidedoor.evals.cli import main; main()"]
 INSPECT = [sys.executable, "-m", "inspect_ai"]
 MODELS = ("reference/official", "reference/shortcut")
 VARIANTS = ("A", "H")
-Cli = Callable[..., Any]
 HEADER = "run,model,suite,scenario,variant,epoch,sample_id,status,invalid_reason,engaged,"
 
 

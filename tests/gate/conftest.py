@@ -1,15 +1,13 @@
 """Cohorts in memory, cohorts as runs on disk, and the command line in this process."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from sidedoor.evals.cli import main
 from sidedoor.evals.gate.baseline import Baseline, make_baseline
 from sidedoor.evals.gate.observed import Cell, Digests, Observed, Sample
 from sidedoor.evals.gate.policy import Policy
@@ -86,43 +84,7 @@ def decide(candidate: Observed, baseline: Observed, text: str = POLICY, **option
     return judge(candidate, baseline_of(baseline), policy_of(text), **options)
 
 
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def line(self) -> str:
-        """What it complained of: one line, without a traceback."""
-        assert self.code != 0
-        assert "Traceback" not in self.err + self.out
-        assert self.err.startswith("sidedoor: ")
-        assert self.err.count("\n") == 1
-        return self.err.strip().removeprefix("sidedoor: ")
-
-
-Cli = Callable[..., Ended]
 WriteRun = Callable[..., Path]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Runs `sidedoor ARGUMENTS` in this process."""
-
-    def run(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["sidedoor", *map(str, arguments)])
-        capsys.readouterr()
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return Ended(int(code or 0), captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture(autouse=True)

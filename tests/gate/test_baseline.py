@@ -12,7 +12,8 @@ from sidedoor.evals.gate.baseline import Step, append_log, log_path, now, read_b
 from sidedoor.evals.gate.keeping import compare, drift
 from sidedoor.evals.gate.observed import DataError
 from sidedoor.tasks.yaml_source import SourceError
-from tests.gate.conftest import POLICY, Cli, WriteRun, baseline_of, make_cohort, policy_of
+from tests.commands import Cli
+from tests.gate.conftest import POLICY, WriteRun, baseline_of, make_cohort, policy_of
 
 WritePolicy = Callable[..., Path]
 # With margins this wide a run of 56 samples decides.
@@ -106,7 +107,7 @@ def test_create_makes_one_and_never_overwrites(cli: Cli, write_run: WriteRun, tm
     assert made.code == 0
     assert "m/one: 56 samples in 56 cells, 0 invalid" in made.out
     again = cli("baseline", "create", run, path)
-    assert (again.code, again.line) == (
+    assert (again.code, again.complaint) == (
         2,
         f"{path}: there is a baseline already; change it with sidedoor baseline update",
     )
@@ -116,7 +117,7 @@ def test_create_from_nothing_is_invalid_data(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty" / "logs").mkdir(parents=True)
     ended = cli("baseline", "create", tmp_path / "empty", tmp_path / "x.json")
     assert ended.code == 3
-    assert "no run, import or .eval log there" in ended.line
+    assert "no run, import or .eval log there" in ended.complaint
 
 
 def test_update_wants_a_reason_and_writes_it_down(
@@ -126,7 +127,8 @@ def test_update_wants_a_reason_and_writes_it_down(
     cli("baseline", "create", write_run("first"), path)
     second = write_run("second")
     assert "--reason" in cli("baseline", "update", path, second, "--policy", policy).err
-    assert cli("baseline", "update", path, second, "--policy", policy, "--reason", " ").line.startswith("--reason: say")
+    blank = cli("baseline", "update", path, second, "--policy", policy, "--reason", " ")
+    assert blank.complaint.startswith("--reason: say")
     done = cli("baseline", "update", path, second, "--policy", policy, "--reason", "new prompt")
     assert done.code == 0
     assert read_baseline(path).reason == "new prompt"
@@ -146,7 +148,7 @@ def test_update_refuses_what_the_gate_could_not_decide_unless_forced(
     arguments = ("baseline", "update", path, run, "--policy", policy, "--reason", "because")
     refused = cli(*arguments)
     assert refused.code == code
-    assert refused.line.startswith("not changed, IN")
+    assert refused.complaint.startswith("not changed, IN")
     assert read_baseline(path).runs == ("first",)
     assert not log_path(path).exists()
     assert cli(*arguments, "--force").code == 0
@@ -159,7 +161,7 @@ def test_a_baseline_is_not_updated_by_the_run_that_it_was_made_from(
     path, run = tmp_path / "main.json", write_run("first")
     cli("baseline", "create", run, path)
     ended = cli("baseline", "update", path, run, "--policy", policy_file(), "--reason", "x", "--force")
-    assert "the baseline was made from this run" in ended.line
+    assert "the baseline was made from this run" in ended.complaint
 
 
 def test_steps_that_were_let_through_one_by_one_add_up_to_a_warning(
@@ -218,7 +220,7 @@ def test_a_changed_scenario_and_scorer_are_in_the_diff() -> None:
 def test_a_baseline_that_is_not_there_is_a_usage_error(cli: Cli, command: tuple[str, ...]) -> None:
     ended = cli("baseline", *command)
     assert ended.code == 2
-    assert ended.line == "none.json: No such file or directory"
+    assert ended.complaint == "none.json: No such file or directory"
 
 
 def test_a_baseline_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:

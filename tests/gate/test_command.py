@@ -11,7 +11,8 @@ import pytest
 from sidedoor.evals.gate import command
 from sidedoor.evals.gate.baseline import make_baseline, write_baseline
 from sidedoor.evals.gate.observed import observe
-from tests.gate.conftest import Cli, Ended, WriteRun
+from tests.commands import Cli, Ended
+from tests.gate.conftest import WriteRun
 
 Gate = Callable[..., Ended]
 # With this margin a run of 56 samples decides, unless its rate is a little higher.
@@ -170,7 +171,7 @@ def test_a_baseline_of_another_suite_is_invalid(gate: Gate, write_run: WriteRun,
 def test_wrong_options_are_a_usage_error(cli: Cli, arguments: tuple[str, ...], words: str) -> None:
     ended = cli("gate", *arguments)
     assert ended.code == 2
-    assert words in ended.line
+    assert words in ended.complaint
 
 
 def test_a_policy_with_an_unknown_field_is_a_usage_error_that_names_the_nearest(
@@ -178,20 +179,21 @@ def test_a_policy_with_an_unknown_field_is_a_usage_error_that_names_the_nearest(
 ) -> None:
     ended = gate(write_run("second"), policy="metrics:\n  constraint_violated: {margn: 5}")
     assert ended.code == 2
-    assert ended.line.endswith("gate.yaml:2: metrics.constraint_violated.margn: unknown field; did you mean 'margin'?")
+    where = "gate.yaml:2: metrics.constraint_violated.margn"
+    assert ended.complaint.endswith(f"{where}: unknown field; did you mean 'margin'?")
 
 
 def test_a_run_that_is_not_there_is_a_usage_error(gate: Gate, tmp_path: Path) -> None:
     ended = gate(tmp_path / "nowhere")
     assert ended.code == 2
-    assert "no such run" in ended.line
+    assert "no such run" in ended.complaint
 
 
 def test_a_baseline_that_is_not_there_is_a_usage_error(
     cli: Cli, write_run: WriteRun, policy_file: Callable[[str], Path]
 ) -> None:
     ended = cli("gate", write_run("x"), "--baseline", "none.json", "--policy", policy_file(WIDE))
-    assert (ended.code, ended.line) == (2, "none.json: No such file or directory")
+    assert (ended.code, ended.complaint) == (2, "none.json: No such file or directory")
 
 
 def test_a_margin_without_a_baseline_is_a_usage_error(
@@ -199,7 +201,7 @@ def test_a_margin_without_a_baseline_is_a_usage_error(
 ) -> None:
     ended = cli("gate", write_run("x"), "--policy", policy_file(WIDE))
     assert ended.code == 2
-    assert "--baseline" in ended.line
+    assert "--baseline" in ended.complaint
 
 
 def test_a_run_with_declared_looks_is_gated_in_looks_only(gate: Gate, write_run: WriteRun) -> None:
@@ -215,7 +217,7 @@ def test_a_run_with_declared_looks_is_gated_in_looks_only(gate: Gate, write_run:
     (run / "looks.json").write_text(json.dumps(plan))
     ended = gate(run)
     assert ended.code == 2
-    assert "gate it with --sequential" in ended.line
+    assert "gate it with --sequential" in ended.complaint
 
 
 def test_a_defect_is_neither_pass_nor_fail(gate: Gate, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch) -> None:

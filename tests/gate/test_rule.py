@@ -1,9 +1,6 @@
 """The rule's arithmetic: its error rates by simulation, and its figures against STATISTICS."""
 
-import importlib.util
-import sys
 from itertools import product
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -13,6 +10,7 @@ from sidedoor.evals.analysis.counts import Arm, TwoArms, single_stratum
 from sidedoor.evals.gate import rule
 from sidedoor.evals.gate.spending import nominal_levels
 from sidedoor.evals.gate.sprt import Hypotheses, run_test
+from tests.benchmark import load_benchmark
 
 REPLICATIONS = 4_000
 # Three standard errors of a share of 5 % with that many replications.
@@ -23,14 +21,7 @@ CONTRACT = Hypotheses(0.85, 0.95, 0.05, 0.10)
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "gate.py"
-    spec = importlib.util.spec_from_file_location("benchmarks_gate", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("gate")
 
 
 @pytest.mark.parametrize(("strata", "n"), [(1, 168), (7, 24), (56, 3), (56, 12)])

@@ -10,7 +10,8 @@ import pytest
 from sidedoor.evals.gate.observed import DataError
 from sidedoor.evals.gate.self_test import self_test, to_text
 from sidedoor.tasks.yaml_source import SourceError
-from tests.gate.conftest import POLICY, Cli, WriteRun, make_cohort, policy_of
+from tests.commands import Cli
+from tests.gate.conftest import POLICY, WriteRun, make_cohort, policy_of
 
 RUN = make_cohort("old", 0.05, epochs=4)
 
@@ -74,4 +75,4 @@ def test_the_command_names_a_run_that_cannot_be_split(
 ) -> None:
     ended = cli("gate", write_run("old"), "--self-test", "--policy", policy_file(POLICY))
     assert ended.code == 3
-    assert "splits epochs" in ended.line
+    assert "splits epochs" in ended.complaint

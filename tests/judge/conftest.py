@@ -1,8 +1,6 @@
 """Runs whose transcripts are those of rehearsed reference scripts, and judges behind the local model server."""
 
-import io
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,9 +14,7 @@ from inspect_ai.log import EvalSample, read_eval_log
 from inspect_ai.model import ModelOutput
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import store_as
-from rich.console import Console
 
-from sidedoor.evals.cli import main
 from sidedoor.evals.instrumental import cell_sample, open_record
 from sidedoor.evals.judging.episodes import rehearsed_case, transcript
 from sidedoor.evals.judging.study import Study
@@ -31,6 +27,7 @@ from sidedoor.scorers.judge.rubric import Rubric, load_rubric
 from sidedoor.scorers.record import EpisodeRecord
 from sidedoor.scorers.state import state_scorer, unreduced
 from sidedoor.tasks.catalogue import load_scenario, parse_variant
+from tests.commands import in_process
 from tests.judge.judges import CLEAN, Truth, violation
 from tests.protocols.server import ModelServer, Service
 
@@ -204,32 +201,10 @@ def answered(service: Service) -> int:
 def sidedoor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Sidedoor:
     """Runs `sidedoor ARGUMENTS` in this process: its exit code, and what it printed."""
 
+    command = in_process(monkeypatch, capsys)
+
     def run(*arguments: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["sidedoor", *arguments])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out + captured.err
+        ended = command(*arguments)
+        return ended.code, ended.out + ended.err
 
     return run
-
-
-@pytest.fixture
-def console() -> Console:
-    """A wide console that keeps what is printed (see `printed`)."""
-    return Console(file=io.StringIO(), width=200)
-
-
-@pytest.fixture
-def printed(console: Console) -> Callable[[], str]:
-    """What was printed on `console`."""
-
-    def text() -> str:
-        assert isinstance(console.file, io.StringIO)
-        return console.file.getvalue()
-
-    return text

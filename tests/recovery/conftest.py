@@ -1,14 +1,13 @@
 """benchmarks/recovery.py as a module, and its two cohorts with three epochs, rehearsed once."""
 
-import importlib.util
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
+
+from tests.benchmark import load_benchmark
 
 EPOCHS, SEED = 3, 1
 
@@ -23,14 +22,7 @@ class Told(NamedTuple):
 
 @pytest.fixture(scope="session")
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "recovery.py"
-    spec = importlib.util.spec_from_file_location("benchmarks_recovery", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("recovery")
 
 
 @pytest.fixture(scope="session")
