@@ -37,7 +37,7 @@ from sidedoor.evals.judging.run import judge_run
 from sidedoor.evals.judging.study import Study, StudyFolder
 from sidedoor.evals.rehearsal import rehearse
 from sidedoor.scorers.judge.case import EVIDENCE
-from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.judgement import Judging
 from sidedoor.scorers.judge.panel import Panel
 from sidedoor.scorers.judge.rubric import load_rubric
 from sidedoor.tasks.catalogue import load_scenario, parse_variant, scenario_ids

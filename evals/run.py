@@ -223,8 +223,21 @@ def _run(folder: Path, manifest: RunManifest, console: Console) -> Run:
     manifest = manifest.model_copy(update={"ended": ended, "exit": _exit(run, interrupted, errors)})
     write_csv(folder / SAMPLES, run.rows)
     _write_manifest(folder, manifest)
+    _keep_judged(folder, console)
     console.print(outcome_table(run.rows, manifest.samples_planned))
     return run.model_copy(update={"manifest": manifest})
+
+
+def _keep_judged(folder: Path, console: Console) -> None:
+    """A run that is continued may have been judged or reviewed before."""
+    from sidedoor.evals.judging.fields import keep_judged
+    from sidedoor.evals.judging.study import StudyError
+    from sidedoor.scorers.adjudication import AdjudicationError
+
+    try:
+        keep_judged(folder)
+    except (StudyError, AdjudicationError) as error:
+        console.print(f"{SAMPLES} is without judges: {error}", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -64,6 +64,50 @@ class SampleRow(BaseModel):
     log: str
 
 
+class JudgeFields(BaseModel):
+    """What judges and reviewers say of one sample, beside its labels from state; None where nobody said anything.
+
+    Attributes:
+        case_sha256: the digest that verdicts and decisions on it are kept under.
+        judge_study: name of the judging study that the fields are from.
+        judge_status: whether the panel came to a decision.
+        judges: whose verdicts decided, separated by commas.
+        judged_violated: whether any rule was broken; None also if undecided, as in the next three.
+        judged_considered: whether breaking one was at least weighed.
+        misreport: whether the final message misleads.
+        awareness: whether the agent said or thought that it was being tested.
+        severity: median, 0 to 5.
+        judged_stage: state's stage, but `considered` where state saw nothing and the panel says so; None if either
+            does not know.
+        disagreement: whether state and panel both know whether a rule was broken, and differ.
+        adjudicated: the questions that reviewers settled, separated by commas; the answer to one of them is None if it
+            could not be told.
+        adjudicated_violated: what reviewers decided on `violated`; the next four likewise.
+        adjudicated_by: the reviewers, separated by commas.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    case_sha256: str | None = None
+    judge_study: str | None = None
+    judge_status: Literal["decided", "undecided"] | None = None
+    judges: str | None = None
+    judged_violated: Truth = None
+    judged_considered: Truth = None
+    misreport: Truth = None
+    awareness: Truth = None
+    severity: float | None = None
+    judged_stage: str | None = None
+    disagreement: Truth = None
+    adjudicated: str | None = None
+    adjudicated_violated: Truth = None
+    adjudicated_considered: Truth = None
+    adjudicated_misreport: Truth = None
+    adjudicated_awareness: Truth = None
+    adjudicated_severity: float | None = None
+    adjudicated_by: str | None = None
+
+
 _FROM_SCORE = (
     "engaged",
     "official_path_attempted",
@@ -101,13 +145,25 @@ def read_rows(run: str, folder: Path, logs: Iterable[Path]) -> list[SampleRow]:
     return sorted(rows, key=lambda row: (row.model, row.scenario, row.variant, row.epoch))
 
 
-def write_csv(path: Path, rows: Sequence[SampleRow]) -> None:
-    """Write rows as CSV.
+def write_csv(path: Path, rows: Sequence[SampleRow], judged: Sequence[JudgeFields] = ()) -> None:
+    """Write rows as CSV, with what judges and reviewers said of each in columns behind its labels.
+
+    Args:
+        path: written at once: nobody sees half of it.
+        rows: of a run.
+        judged: one for each row, or none at all.
 
     Raises:
         OSError: the file cannot be written.
     """
-    write_table(path, SampleRow.model_fields, (row.model_dump(mode="json").values() for row in rows))
+    parts = zip(rows, judged or [JudgeFields()] * len(rows), strict=True)
+    temporary = path.with_suffix(".new")
+    write_table(
+        temporary,
+        (*SampleRow.model_fields, *JudgeFields.model_fields),
+        ([value for part in both for value in part.model_dump(mode="json").values()] for both in parts),
+    )
+    temporary.replace(path)
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

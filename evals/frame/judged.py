@@ -15,7 +15,8 @@ from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidedoor.evals.frame.problems import Problem
-from sidedoor.evals.frame.rows import FrameRow, JudgeFields
+from sidedoor.evals.frame.rows import FrameRow
+from sidedoor.evals.samples import JudgeFields
 from sidedoor.scorers.labels import all_of, negate
 
 JUDGING: Final = "judging"
@@ -41,7 +42,7 @@ def with_judges(folder: Path, rows: Sequence[FrameRow]) -> tuple[list[FrameRow],
         folder: the run's.
         rows: of its logs.
     """
-    study, problems = _study(folder)
+    study, problems = counted_study(folder)
     if study is None and not (folder / ADJUDICATION).exists():
         return list(rows), problems
     digests = {row.log_sha256 or "" for row in rows}
@@ -55,7 +56,8 @@ def with_judges(folder: Path, rows: Sequence[FrameRow]) -> tuple[list[FrameRow],
     return [_joined(row, fields.get(row.sample_uuid or "")) for row in rows], problems
 
 
-def _study(folder: Path) -> tuple[str | None, list[Problem]]:
+def counted_study(folder: Path) -> tuple[str | None, list[Problem]]:
+    """The study of a run whose decisions count, by name; None if there is none, or none of several is the usual one."""
     names = sorted(path.parent.name for path in (folder / JUDGING).glob(f"*/{STUDY}"))
     if PANEL in names or len(names) == 1:
         return (PANEL if PANEL in names else names[0]), []

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from sidedoor.evals.samples import SampleRow
+from sidedoor.evals.samples import JudgeFields, SampleRow
 from sidedoor.scorers.labels import BINARY_LABELS, Truth
 
 SourceKind: TypeAlias = Literal["run", "import", "log"]
@@ -17,50 +17,6 @@ LABELS: Final = (*BINARY_LABELS, "stage")
 FACTOR: Final = "f_"
 SCORE: Final = "s_"
 ADJUDICATED: Final = "adj_"
-
-
-class JudgeFields(BaseModel):
-    """What judges and reviewers say of one sample, beside its labels from state; None where nobody said anything.
-
-    Attributes:
-        case_sha256: the digest that verdicts and decisions on it are kept under.
-        judge_study: name of the judging study that the fields are from.
-        judge_status: whether the panel came to a decision.
-        judges: whose verdicts decided, separated by commas.
-        judged_violated: whether any rule was broken; None also if undecided, as in the next three.
-        judged_considered: whether breaking one was at least weighed.
-        misreport: whether the final message misleads.
-        awareness: whether the agent said or thought that it was being tested.
-        severity: median, 0 to 5.
-        judged_stage: state's stage, but `considered` where state saw nothing and the panel says so; None if either
-            does not know.
-        disagreement: whether state and panel both know whether a rule was broken, and differ.
-        adjudicated: the questions that reviewers settled, separated by commas; the answer to one of them is None if it
-            could not be told.
-        adjudicated_violated: what reviewers decided on `violated`; the next four likewise.
-        adjudicated_by: the reviewers, separated by commas.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    case_sha256: str | None = None
-    judge_study: str | None = None
-    judge_status: Literal["decided", "undecided"] | None = None
-    judges: str | None = None
-    judged_violated: Truth = None
-    judged_considered: Truth = None
-    misreport: Truth = None
-    awareness: Truth = None
-    severity: float | None = None
-    judged_stage: str | None = None
-    disagreement: Truth = None
-    adjudicated: str | None = None
-    adjudicated_violated: Truth = None
-    adjudicated_considered: Truth = None
-    adjudicated_misreport: Truth = None
-    adjudicated_awareness: Truth = None
-    adjudicated_severity: float | None = None
-    adjudicated_by: str | None = None
 
 
 class FrameRow(JudgeFields, SampleRow):

@@ -21,8 +21,9 @@ from sidedoor.evals.judging.cases import RunSample, run_samples
 from sidedoor.evals.judging.run import UNREAD, judge_run
 from sidedoor.evals.judging.study import Judged, Study, StudyError, StudyFolder, as_view
 from sidedoor.scorers.judge.case import Case, case_of_sample
+from sidedoor.scorers.judge.judgement import View
 from sidedoor.scorers.judge.verdict import UNSAFE_SEVERITY, Verdict
-from sidedoor.scorers.judge.views import View, seen
+from sidedoor.scorers.judge.views import seen
 from sidedoor.scorers.labels import Truth
 
 BY_REASONING: Final = tuple(View)

@@ -7,7 +7,7 @@ panel decided; what it did not decide is counted as missing from every rate.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -27,9 +27,11 @@ from sidedoor.evals.analysis.agreement import (
 from sidedoor.evals.analysis.counts import Floats
 from sidedoor.evals.analysis.estimate import Estimate
 from sidedoor.evals.analysis.proportions import wilson
-from sidedoor.evals.judging.decided import Decided
 from sidedoor.scorers.judge.panel import ANSWERS, Ballot, Panel, Question, Truth, count_votes, family
 from sidedoor.scorers.judge.verdict import UNSAFE_SEVERITY
+
+if TYPE_CHECKING:  # it takes Inspect with it, which a report of agreement does not need
+    from sidedoor.evals.judging.decided import Decided
 
 NAN: Final = float("nan")
 
@@ -137,7 +139,7 @@ class StudyAgreement(_Frozen):
     preferences: tuple[JudgePreference, ...]
 
 
-def study_agreement(panel: Panel, samples: Iterable[Decided], level: float = 0.95) -> StudyAgreement:
+def study_agreement(panel: Panel, samples: Iterable["Decided"], level: float = 0.95) -> StudyAgreement:
     """How far the judges of a study agree.
 
     Args:
@@ -162,7 +164,7 @@ def study_agreement(panel: Panel, samples: Iterable[Decided], level: float = 0.9
 class _Ballots:
     """The ballots of a study, as the estimators want them."""
 
-    def __init__(self, panel: Panel, samples: Sequence[Decided], level: float) -> None:
+    def __init__(self, panel: Panel, samples: Sequence["Decided"], level: float) -> None:
         self.panel, self.level = panel, level
         self.decisions = [one.decision for one in samples if one.decision is not None]
         self.state = _numbers([one.sample.row.constraint_violated for one in samples])

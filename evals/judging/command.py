@@ -6,13 +6,12 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from sidedoor.evals.errors import one_line
-from sidedoor.evals.judging.check.report import standing
 from sidedoor.evals.judging.fields import update_samples_csv
+from sidedoor.evals.judging.printing import print_agreement, print_rates
 from sidedoor.evals.judging.run import JudgedRun, judge_run
 from sidedoor.evals.judging.study import Study, StudyError, as_view
 from sidedoor.evals.judging.summary import judge_summary
-from sidedoor.evals.judging.tables import print_agreement, print_rates
-from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.judgement import Judging
 from sidedoor.scorers.judge.panel import Panel
 from sidedoor.scorers.judge.rubric import load_rubric
 
@@ -57,8 +56,6 @@ def judge_command(
     for line in _lines(done):
         console.print(line, highlight=False, soft_wrap=True)
     print_rates(console, judge_summary(run.resolve(), name))
-    for line in standing(run.resolve(), study):
-        console.print(line, highlight=False, soft_wrap=True)
     update_samples_csv(run.resolve(), name)
     return 1 if done.undecided or done.not_judged else 0
 

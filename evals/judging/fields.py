@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from sidedoor.evals.frame.rows import JudgeFields
+from sidedoor.evals.frame.judged import counted_study
 from sidedoor.evals.judging.decided import Decided, decided_samples
 from sidedoor.evals.run import SAMPLES
-from sidedoor.evals.samples import SampleRow, write_table
+from sidedoor.evals.samples import JudgeFields, write_csv
 from sidedoor.scorers.adjudication import QUESTIONS, Adjudication, Standing, standing
 from sidedoor.scorers.judge.panel import PanelDecision, Truth
 
@@ -42,11 +42,20 @@ def update_samples_csv(run: Path, study: str | None) -> None:
     if not path.exists():
         return
     standings = standing(Adjudication(run).decisions())
-    rows = [(one.sample.row, fields_of(one, study, standings)) for one in decided_samples(run, study)]
-    columns = [*SampleRow.model_fields, *JudgeFields.model_fields]
-    temporary = path.with_suffix(".new")
-    write_table(temporary, columns, ([*row.model_dump().values(), *said.model_dump().values()] for row, said in rows))
-    temporary.replace(path)
+    samples = decided_samples(run, study)
+    write_csv(path, [one.sample.row for one in samples], [fields_of(one, study, standings) for one in samples])
+
+
+def keep_judged(run: Path) -> None:
+    """Put what was said of a run back into its `samples.csv`, which was just written from its logs.
+
+    Raises:
+        OSError: the file cannot be written.
+        StudyError: as in `sample_fields`; `AdjudicationError` likewise.
+    """
+    study, _ = counted_study(run)
+    if study is not None or Adjudication(run).path.exists():
+        update_samples_csv(run, study)
 
 
 def fields_of(one: Decided, study: str | None, standings: Mapping[str, Standing]) -> JudgeFields:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from sidedoor.scorers.judge.judge import Judgement
+from sidedoor.scorers.judge.judgement import Judgement
 
 
 class JudgingProgress:

@@ -5,16 +5,19 @@ recorded in the run and stays: RUN/judging/queue/<study>.json. A larger draw wit
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sidedoor.evals.judging.decided import Decided, decided_samples
 from sidedoor.evals.judging.study import FOLDER, StudyError
 from sidedoor.scorers.judge.panel import PanelDecision, Question
 from sidedoor.scorers.labels import Truth
+
+if TYPE_CHECKING:  # it takes Inspect with it, which a report of a queue does not need
+    from sidedoor.evals.judging.decided import Decided
 
 NEGATIVES: Final = 100
 STATE_ONLY: Final = "state"
@@ -38,6 +41,9 @@ _POSITIVE: Final[dict[Question, Reason]] = {
     "awareness": "panel: awareness",
 }
 NEGATIVE: Final[Reason] = "random negative"
+NO_TRANSCRIPT: Final = "scenario changed since, or nothing said"
+"""Why a valid sample makes no case."""
+
 STATE_LABELS: Final = ("constraint_violated", "ic_behavior_detected", "tampered", "stage", "status")
 
 
@@ -82,8 +88,22 @@ class QueueItem(BaseModel):
     decision: PanelDecision | None
 
 
-def review_queue(run: Path, study: str | None, negatives: int = NEGATIVES, seed: int = 0) -> list[QueueItem]:
-    """What to review of a run, by gravity: disagreements, positives and doubts first, random negatives last.
+class Queue(BaseModel):
+    """What to review of a run, and what of it cannot be reviewed.
+
+    Attributes:
+        items: by gravity: disagreements, positives and doubts first, random negatives last.
+        no_case: samples that cannot be put before anybody, by why; they are in no part of the queue.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    items: tuple[QueueItem, ...]
+    no_case: dict[str, int]
+
+
+def review_queue(run: Path, study: str | None, negatives: int = NEGATIVES, seed: int = 0) -> Queue:
+    """What to review of a run.
 
     Args:
         run: the run's folder.
@@ -95,22 +115,39 @@ def review_queue(run: Path, study: str | None, negatives: int = NEGATIVES, seed:
         StudyError: no such study, or negatives were drawn with another seed, or more of them, before.
         OSError: the draw cannot be recorded.
     """
-    _record(run, study, Draw(negatives=negatives, seed=seed))
-    return queue_of(decided_samples(run, study), Draw(negatives=negatives, seed=seed))
+    from sidedoor.evals.judging.decided import decided_samples
+
+    draw = Draw(negatives=negatives, seed=seed)
+    _record(run, study, draw)
+    return queue_of(decided_samples(run, study), draw)
 
 
-def queue_of(samples: Iterable[Decided], draw: Draw) -> list[QueueItem]:
-    """The queue of samples, some with decisions; those that make no case are left out."""
+def queue_of(samples: Iterable["Decided"], draw: Draw) -> Queue:
+    """The queue of samples, some with decisions."""
     samples = list(samples)
     suspect = [(one, why) for one in samples if one.sample.case_sha256 and (why := tuple(_reasons(one)))]
     certain = [_item(one, why, 1.0) for one, why in suspect]
     certain.sort(key=lambda item: get_args(Reason).index(item.why[0]))
     rest = unsuspected(samples)
     drawn = sorted(rest, key=lambda one: _rank(one, draw.seed))[: draw.negatives]
-    return certain + [_item(one, (NEGATIVE,), len(drawn) / len(rest)) for one in drawn]
+    negatives = [_item(one, (NEGATIVE,), len(drawn) / len(rest)) for one in drawn]
+    return Queue(items=(*certain, *negatives), no_case=_no_case(samples))
 
 
-def unsuspected(samples: Iterable[Decided]) -> list[Decided]:
+def no_case_words(no_case: Mapping[str, int]) -> str:
+    """What cannot be reviewed, in a sentence; empty if there is nothing of the kind."""
+    if not no_case:
+        return ""
+    why = ", ".join(f"{reason} {count}" for reason, count in no_case.items())
+    return f"not in the queue, as they make no case: {why}"
+
+
+def _no_case(samples: Iterable["Decided"]) -> dict[str, int]:
+    lost = (one.sample.row for one in samples if one.sample.case_sha256 is None)
+    return dict(Counter(row.invalid_reason or NO_TRANSCRIPT for row in lost))
+
+
+def unsuspected(samples: Iterable["Decided"]) -> list["Decided"]:
     """The samples that nothing speaks against, of those that make a case."""
     return [one for one in samples if one.sample.case_sha256 and not any(_reasons(one))]
 
@@ -145,7 +182,7 @@ def _path(run: Path, study: str | None) -> Path:
     return run / FOLDER / "queue" / f"{study or STATE_ONLY}.json"
 
 
-def _reasons(one: Decided) -> Iterator[Reason]:
+def _reasons(one: "Decided") -> Iterator[Reason]:
     state, decision = one.sample.row.constraint_violated, one.decision
     if one.disagrees:
         yield "disagreement"
@@ -160,12 +197,12 @@ def _reasons(one: Decided) -> Iterator[Reason]:
         yield "state: unknown"
 
 
-def _rank(one: Decided, seed: int) -> str:
+def _rank(one: "Decided", seed: int) -> str:
     """A place in a random order that no other sample, and no order of reading, has an influence on."""
     return hashlib.sha256(f"{seed} {one.sample.uuid}".encode()).hexdigest()
 
 
-def _item(one: Decided, why: tuple[Reason, ...], probability: float) -> QueueItem:
+def _item(one: "Decided", why: tuple[Reason, ...], probability: float) -> QueueItem:
     row = one.sample.row
     return QueueItem(
         case_sha256=one.sample.case_sha256 or "",

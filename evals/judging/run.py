@@ -17,7 +17,8 @@ from sidedoor.evals.judging.study import Judged, Study, StudyError, StudyFolder
 from sidedoor.evals.run import log_files
 from sidedoor.evals.samples import cut_off
 from sidedoor.scorers.judge.case import Case, CaseError, case_of_sample
-from sidedoor.scorers.judge.judge import Judgement, judge_case
+from sidedoor.scorers.judge.judge import judge_case
+from sidedoor.scorers.judge.judgement import Judgement
 from sidedoor.scorers.judge.rubric import load_rubric
 from sidedoor.tasks.yaml_source import SourceError
 

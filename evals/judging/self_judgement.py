@@ -19,11 +19,10 @@ from sidedoor.evals.judging.cases import run_samples
 from sidedoor.evals.judging.run import judge_run
 from sidedoor.evals.judging.study import Judged, Study, StudyError, StudyFolder, as_view
 from sidedoor.evals.run import log_files
-from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.judgement import Judging, View
 from sidedoor.scorers.judge.panel import Panel
 from sidedoor.scorers.judge.rubric import load_rubric
 from sidedoor.scorers.judge.self_judgement import Recognition, own_ruling, recognition
-from sidedoor.scorers.judge.views import View
 from sidedoor.scorers.labels import Truth
 
 Telling: TypeAlias = Literal["untold", "told"]

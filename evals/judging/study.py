@@ -15,9 +15,8 @@ from typing import Final, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidedoor.evals.errors import one_line
-from sidedoor.scorers.judge.judge import Judgement, Judging
+from sidedoor.scorers.judge.judgement import Judgement, Judging, View
 from sidedoor.scorers.judge.panel import Panel
-from sidedoor.scorers.judge.views import View
 
 FOLDER: Final = "judging"
 DECLARATION: Final = "study.json"

@@ -3,19 +3,22 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from sidedoor.evals.analysis.estimate import Estimate
 from sidedoor.evals.judging.agreement import StudyAgreement, rate_of, study_agreement
 from sidedoor.evals.judging.correction import Correction, correct
-from sidedoor.evals.judging.decided import Decided, decided_samples
 from sidedoor.evals.judging.queue import Draw, QueueItem, queue_of, recorded_draw, unsuspected
 from sidedoor.evals.judging.study import Study, StudyFolder
 from sidedoor.scorers.adjudication import Adjudication, Standing, standing
+from sidedoor.scorers.judge.judgement import View
 from sidedoor.scorers.judge.panel import ANSWERS, Question, Truth
 from sidedoor.scorers.judge.verdict import UNSAFE_SEVERITY
-from sidedoor.scorers.judge.views import View
+
+if TYPE_CHECKING:  # it takes Inspect with it, which a report of a summary does not need
+    from sidedoor.evals.judging.decided import Decided
 
 
 class _Frozen(BaseModel):
@@ -93,6 +96,8 @@ class JudgeSummary(_Frozen):
         draw: how negatives were drawn for review; None if they were not yet.
         queue: samples in the review queue; `reviewed` those of them with a standing decision.
         reasons: samples of the queue by reason; one may have several.
+        no_case: samples that cannot be put before anybody, by why.
+        checks: what kept checks (`sidedoor judge-check`) say against its judges: unfit, or not checked as asked here.
         notes: what a reader must know beside the numbers.
     """
 
@@ -106,6 +111,8 @@ class JudgeSummary(_Frozen):
     queue: int
     reviewed: int
     reasons: dict[str, int]
+    no_case: dict[str, int]
+    checks: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -121,39 +128,20 @@ def judge_summary(run: Path, name: str, level: float = 0.95) -> JudgeSummary:
         StudyError: no such study, or its files are malformed.
         AdjudicationError: the run's decisions are malformed.
     """
+    from sidedoor.evals.judging.check.report import standing as checked
+    from sidedoor.evals.judging.decided import decided_samples
+
     study = StudyFolder(run, name).read()
     samples = decided_samples(run, name)
-    return summarise(
-        run.name, name, study, samples, recorded_draw(run, name), standing(Adjudication(run).decisions()), level
-    )
-
-
-def summarise(
-    run: str,
-    name: str,
-    study: Study,
-    samples: Sequence[Decided],
-    draw: Draw | None,
-    standings: Mapping[str, Standing],
-    level: float = 0.95,
-) -> JudgeSummary:
-    """The summary of a study from its parts (see `judge_summary`).
-
-    Args:
-        run: id.
-        name: of the study.
-        study: as declared.
-        samples: of the run, with the panel's decisions.
-        draw: how negatives were drawn for review.
-        standings: what reviewers decided, by case.
-        level: two-sided confidence level.
-    """
-    queue = queue_of(samples, draw or Draw(negatives=0, seed=0))
+    draw = recorded_draw(run, name)
+    standings = standing(Adjudication(run).decisions())
+    found = queue_of(samples, draw or Draw(negatives=0, seed=0))
+    queue = found.items
     work = _Summary(samples, queue, standings, level)
     models = tuple(work.judged(model) for model in dict.fromkeys(one.sample.row.model for one in samples))
     agreement = study_agreement(study.panel, samples, level)
     return JudgeSummary(
-        run=run,
+        run=run.name,
         name=name,
         study=study,
         whole=work.judged(None),
@@ -163,6 +151,8 @@ def summarise(
         queue=len(queue),
         reviewed=sum("violated" in standings[one.case_sha256].labels for one in queue if one.case_sha256 in standings),
         reasons=_reasons(queue),
+        no_case=found.no_case,
+        checks=tuple(checked(run, study)),
         notes=tuple(_notes(study, models, agreement)),
     )
 
@@ -170,7 +160,7 @@ def summarise(
 class _Summary:
     def __init__(
         self,
-        samples: Sequence[Decided],
+        samples: Sequence["Decided"],
         queue: Sequence[QueueItem],
         standings: Mapping[str, Standing],
         level: float,
@@ -197,7 +187,7 @@ class _Summary:
             crossed=_crossed(samples),
         )
 
-    def _question(self, question: Question, model: str | None, samples: Sequence[Decided]) -> QuestionRates:
+    def _question(self, question: Question, model: str | None, samples: Sequence["Decided"]) -> QuestionRates:
         outcomes = [one.decision.outcome(question) if one.decision else None for one in samples]
         queue = [one for one in self.queue if model in (None, one.model)]
         rest = len(_of_model(self.rest, model))
@@ -207,28 +197,28 @@ class _Summary:
             corrected=correct(question, queue, rest, self.standings, self.level),
         )
 
-    def _adjudicated(self, one: Decided) -> Truth:
+    def _adjudicated(self, one: "Decided") -> Truth:
         decided = self.standings.get(one.sample.case_sha256 or "")
         if decided is not None and "violated" in decided.labels:
             return decided.labels["violated"]
         return _state(one)
 
 
-def _of_model(samples: Iterable[Decided], model: str | None) -> list[Decided]:
+def _of_model(samples: Iterable["Decided"], model: str | None) -> list["Decided"]:
     return [one for one in samples if model in (None, one.sample.row.model)]
 
 
-def _state(one: Decided) -> Truth:
+def _state(one: "Decided") -> Truth:
     row = one.sample.row
     return row.constraint_violated if row.status == "ok" else None
 
 
-def _unsafe(one: Decided) -> Truth:
+def _unsafe(one: "Decided") -> Truth:
     severity = one.decision.severity if one.decision else None
     return None if severity is None else severity >= UNSAFE_SEVERITY
 
 
-def _crossed(samples: Iterable[Decided]) -> Crossed:
+def _crossed(samples: Iterable["Decided"]) -> Crossed:
     cells: dict[tuple[Truth, Truth], int] = defaultdict(int)
     for one in samples:
         panel = one.decision.outcome("violated") if one.decision else None

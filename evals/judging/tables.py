@@ -1,19 +1,14 @@
-"""A judging study's numbers as plain text, for the end of `sidedoor judge` and for `sidedoor agreement`."""
+"""A judging study's numbers as tables of text, the same in a terminal and on a report's page."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
 from sidedoor.evals.analysis.agreement import Alpha, PairAgreement, SelfPreference
 from sidedoor.evals.analysis.estimate import Difference, Estimate
 from sidedoor.evals.judging.agreement import JudgePair, StudyAgreement
 from sidedoor.evals.judging.correction import Correction
+from sidedoor.evals.judging.queue import no_case_words
 from sidedoor.evals.judging.summary import JudgeSummary, ModelJudged
-from sidedoor.scorers.visible import visible
 
 NONE: Final = "-"
 ALL: Final = "all models"
@@ -21,37 +16,61 @@ WORDS: Final = frozenset(("", "model", "question", "judge", "judges", "family", 
 """Columns of words, not of figures."""
 
 
-def print_rates(console: Console, summary: JudgeSummary) -> None:
-    """What the panel found, by model, beside state; and what a reader must know beside it."""
-    _print(console, "what state and the panel found", _rates(summary))
-    for line in [*_state_lines(summary), *summary.notes]:
-        console.print(Text(visible(line)), soft_wrap=True)
+class Table(NamedTuple):
+    """A table of text; rows have a cell for each column."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
-def print_agreement(console: Console, summary: JudgeSummary) -> None:
-    """How far the judges can be trusted, and the rates after review."""
+def rates_table(summary: JudgeSummary) -> Table:
+    """What the panel found, by model, beside state."""
+    return _table("what state and the panel found", _rates(summary))
+
+
+def trust_tables(summary: JudgeSummary) -> Iterator[Table]:
+    """How far the judges can be trusted: beside state, with each other, without one of them, with their own kind."""
     found = summary.agreement
-    _print(console, "judges, on whether a rule was broken", _judges(found))
-    _print(console, "agreement of judges", _pairs(found))
-    _print(console, f"agreement of all judges ({_self_judgements(found)})", _coefficients(found))
+    yield _table("judges, on whether a rule was broken", _judges(found))
+    if len(found.judges) > 1:
+        yield _table("agreement of judges", _pairs(found))
+        yield _table(f"agreement of all judges ({_self_judgements(found)})", _coefficients(found))
     if found.stability:
-        _print(console, "order of models without one judge", _stability(found))
+        yield _table("order of models without one judge", _stability(found))
     if found.preferences:
-        _print(console, "own family, points above or below the other judges", _preferences(found))
+        yield _table("own family, points above or below the other judges", _preferences(found))
+
+
+def review_table(summary: JudgeSummary) -> Table:
+    """The panel's rates, and the same corrected by review."""
     title = f"rates after review: {summary.reviewed} of {summary.queue} in the queue reviewed"
-    _print(console, title, _corrected(summary))
-    for line in _review_lines(summary):
-        console.print(Text(line), soft_wrap=True)
+    return _table(title, _corrected(summary))
 
 
-def _print(console: Console, title: str, rows: Iterable[Sequence[str]]) -> None:
-    header, *body = rows
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for column in header:
-        table.add_column(column, justify="left" if column in WORDS else "right")
-    for row in body:
-        table.add_row(*(Text(visible(cell)) for cell in row))
-    console.print(table)
+def crossed_line(summary: JudgeSummary) -> str:
+    """State and panel on whether a rule was broken, in a sentence."""
+    crossed = summary.whole.crossed
+    return (
+        f"state and panel on violations: both {crossed.both}, state alone {crossed.only_state}, panel alone "
+        f"{crossed.only_panel}, neither {crossed.neither}, unknown to either {crossed.unknown}"
+    )
+
+
+def review_lines(summary: JudgeSummary) -> Iterator[str]:
+    """What is in the queue, what cannot be, and what a reader of corrected rates must know."""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())
+    yield "positives, doubts and rest: found so of those reviewed (of those there)"
+    yield f"to review: {reasons or 'nothing'}"
+    if summary.no_case:
+        yield no_case_words(summary.no_case)
+    if summary.draw is None:
+        yield "no negatives were drawn for review yet (sidedoor review): rates cannot be corrected without them"
+
+
+def _table(title: str, rows: Iterable[tuple[str, ...]]) -> Table:
+    columns, *body = rows
+    return Table(title, columns, tuple(body))
 
 
 def _rates(summary: JudgeSummary) -> Iterator[tuple[str, ...]]:
@@ -66,14 +85,6 @@ def _rates(summary: JudgeSummary) -> Iterator[tuple[str, ...]]:
 
 def _models(summary: JudgeSummary) -> list[ModelJudged]:
     return [*summary.models, summary.whole] if len(summary.models) > 1 else list(summary.models)
-
-
-def _state_lines(summary: JudgeSummary) -> Iterator[str]:
-    crossed = summary.whole.crossed
-    yield (
-        f"state and panel on violations: both {crossed.both}, state alone {crossed.only_state}, panel alone "
-        f"{crossed.only_panel}, neither {crossed.neither}, unknown to either {crossed.unknown}"
-    )
 
 
 def _judges(found: StudyAgreement) -> Iterator[tuple[str, ...]]:
@@ -158,14 +169,6 @@ def _review(found: Correction) -> tuple[str, str, str]:
         f"{drawn.positive} of {drawn.told} (of {found.rest})",
         str(certain.untold + drawn.untold),
     )
-
-
-def _review_lines(summary: JudgeSummary) -> Iterator[str]:
-    reasons = ", ".join(f"{reason} {count}" for reason, count in summary.reasons.items())
-    yield "positives, doubts and rest: found so of those reviewed (of those there)"
-    yield f"to review: {reasons or 'nothing'}"
-    if summary.draw is None:
-        yield "no negatives were drawn for review yet (sidedoor review): rates cannot be corrected without them"
 
 
 def _cells(estimate: Estimate) -> tuple[str, str, str]:

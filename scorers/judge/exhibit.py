@@ -15,11 +15,9 @@ from inspect_ai.tool import ToolCall
 
 from sidedoor.sandboxes.evidence import JournalEntry
 from sidedoor.scorers.judge.case import Case
-from sidedoor.scorers.judge.views import View, seen
+from sidedoor.scorers.judge.judgement import PART_CHARACTERS, View
+from sidedoor.scorers.judge.views import seen
 from sidedoor.scorers.visible import visible
-
-PART_CHARACTERS: Final = 240_000
-"""Of transcript in one part: about 80,000 tokens, which with the rubric and an answer fits a window of 128,000."""
 
 ANSWER_LIMIT: Final = 400
 

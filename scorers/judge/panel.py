@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sidedoor.scorers.judge.verdict import Ruling, Verdict
 
 if TYPE_CHECKING:  # it takes Inspect with it, which tables of decisions do not need
-    from sidedoor.scorers.judge.judge import Judgement
+    from sidedoor.scorers.judge.judgement import Judgement
 
 Truth: TypeAlias = bool | None
 Question: TypeAlias = Literal["violated", "considered", "misreport", "awareness"]

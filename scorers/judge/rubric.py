@@ -21,8 +21,8 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from sidedoor.scorers.judge.case import Case, CaseError
 from sidedoor.scorers.judge.exhibit import Exhibit
+from sidedoor.scorers.judge.judgement import View
 from sidedoor.scorers.judge.verdict import Verdict
-from sidedoor.scorers.judge.views import View
 from sidedoor.scorers.visible import visible
 
 CURRENT: Final = "1-A"

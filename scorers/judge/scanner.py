@@ -10,10 +10,10 @@ from inspect_ai.util import store_as
 from inspect_scout import Result, Scanner, Transcript, scanner
 
 from sidedoor.scorers.judge.case import make_case
-from sidedoor.scorers.judge.judge import Judgement, Judging, judge_case
+from sidedoor.scorers.judge.judge import judge_case
+from sidedoor.scorers.judge.judgement import Judgement, Judging, View
 from sidedoor.scorers.judge.rubric import CURRENT, load_rubric
 from sidedoor.scorers.judge.scorer import METRICS, bound_judge, judged_values
-from sidedoor.scorers.judge.views import View
 from sidedoor.scorers.record import EpisodeRecord
 
 

@@ -5,9 +5,8 @@ from typing import Any, Final
 from inspect_ai.model import Model, get_model
 from inspect_ai.scorer import Metric, Scorer, scorer
 
-from sidedoor.scorers.judge.judge import Judgement
+from sidedoor.scorers.judge.judgement import Judgement, View
 from sidedoor.scorers.judge.rubric import CURRENT
-from sidedoor.scorers.judge.views import View
 from sidedoor.scorers.state import count, known
 
 ROLE: Final = "judge"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
-from sidedoor.scorers.judge.judge import Judgement
+from sidedoor.scorers.judge.judgement import Judgement
 from sidedoor.scorers.labels import Truth
 
 

@@ -5,19 +5,11 @@ only weighed; so a view is a choice of the study, never of the moment.
 """
 
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from typing import Final
 
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ContentReasoning, ContentText
 
-
-class View(StrEnum):
-    """What a judge sees besides the task: calls and outputs, reasoning, or both; the final message always."""
-
-    ACTIONS = "actions"
-    ACTIONS_REASONING = "actions+reasoning"
-    REASONING = "reasoning"
-
+from sidedoor.scorers.judge.judgement import View
 
 _SHOWS_ACTIONS: Final = (View.ACTIONS, View.ACTIONS_REASONING)
 _SHOWS_REASONING: Final = (View.REASONING, View.ACTIONS_REASONING)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from sidedoor.evals.samples import SampleRow, read_rows, write_csv
+from sidedoor.evals.samples import JudgeFields, SampleRow, read_rows, write_csv
 
 HEADER = (
     "run,model,suite,scenario,variant,epoch,sample_id,status,invalid_reason,engaged,"
@@ -17,7 +17,7 @@ HEADER = (
     "constraint_violated,stage,behaviours,shortcuts,escalated,tampered,clean_success,first_violation_step,"
     "steps,sim_hours,messages,input_tokens,output_tokens,seconds,evidence_sha256,log"
 )
-"""The columns in the order in which users were promised them."""
+"""The columns in the order in which users were promised them; those of judges and reviewers follow."""
 
 
 def row(**changes: Any) -> SampleRow:
@@ -35,7 +35,13 @@ def written(tmp_path: Path, *rows: SampleRow) -> list[dict[str, str]]:
 
 def test_the_columns_are_those_promised_in_their_order(tmp_path: Path) -> None:
     write_csv(tmp_path / "samples.csv", [])
-    assert (tmp_path / "samples.csv").read_text() == HEADER + "\n"
+    promised = (*HEADER.split(","), *JudgeFields.model_fields)
+    assert (tmp_path / "samples.csv").read_text() == ",".join(promised) + "\n"
+
+
+def test_a_sample_that_nobody_judged_or_reviewed_has_nothing_in_their_columns(tmp_path: Path) -> None:
+    (found,) = written(tmp_path, row())
+    assert {found[name] for name in JudgeFields.model_fields} == {""}
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t"])

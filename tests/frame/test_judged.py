@@ -12,10 +12,10 @@ import pytest
 from sidedoor.evals.frame import judged
 from sidedoor.evals.frame.export import write_samples
 from sidedoor.evals.frame.read import read_frame
-from sidedoor.evals.frame.rows import JudgeFields
 from sidedoor.evals.judging.study import Judged, Study, StudyFolder
+from sidedoor.evals.samples import JudgeFields
 from sidedoor.scorers.adjudication import Adjudication, Decision
-from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.judgement import Judging
 from sidedoor.scorers.judge.panel import Panel
 from sidedoor.scorers.judge.verdict import Verdict
 from sidedoor.scorers.labels import BINARY_LABELS

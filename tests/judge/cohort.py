@@ -8,7 +8,8 @@ from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, ContentReaso
 
 from sidedoor.evals.judging.decided import Decided
 from sidedoor.scorers.judge.case import Case, Rule, assemble
-from sidedoor.scorers.judge.judge import Judgement, Judging, judge_case
+from sidedoor.scorers.judge.judge import judge_case
+from sidedoor.scorers.judge.judgement import Judgement, Judging
 from sidedoor.scorers.judge.panel import Panel, decide
 from sidedoor.scorers.judge.rubric import load_rubric
 from tests.judge.judges import CLEAN, Truth, in_process, violation

@@ -21,7 +21,7 @@ from sidedoor.evals.judging.study import Study
 from sidedoor.evals.rehearsal import rehearse
 from sidedoor.evals.run import log_files
 from sidedoor.scorers.judge.case import Case, assemble, case_of_sample
-from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.judgement import Judging
 from sidedoor.scorers.judge.panel import Panel
 from sidedoor.scorers.judge.rubric import Rubric, load_rubric
 from sidedoor.scorers.record import EpisodeRecord

@@ -9,7 +9,7 @@ from rich.console import Console
 from sidedoor.evals.judging.ablation import Ablation, ablate_view, ablation_command, lines, restates_rule
 from sidedoor.evals.judging.run import judge_run
 from sidedoor.evals.judging.study import StudyError, StudyFolder, studies
-from sidedoor.scorers.judge.views import View
+from sidedoor.scorers.judge.judgement import View
 from tests.judge.conftest import CaseOf, MakeRun, Serve, Sidedoor, Told, answered, study_of, truths_in
 from tests.judge.judges import constant_no, oracle, prude, sycophant
 from tests.protocols.exchange import Policy

@@ -22,7 +22,8 @@ from sidedoor.evals.judging.command import judge_command
 from sidedoor.evals.judging.study import VERDICTS, Study
 from sidedoor.scorers.judge import exhibit
 from sidedoor.scorers.judge.case import Case
-from sidedoor.scorers.judge.judge import Judging, judge_case
+from sidedoor.scorers.judge.judge import judge_case
+from sidedoor.scorers.judge.judgement import Judging
 from sidedoor.scorers.judge.rubric import CURRENT, Rubric, load_rubric
 from sidedoor.scorers.visible import visible
 from tests.judge.conftest import MakeRun, Serve, Sidedoor, answered, study_of

@@ -34,7 +34,7 @@ def reviewed(items: Iterable[QueueItem], violated: Mapping[str, Truth]) -> dict[
 
 def corrected(samples: list[Decided], draw: int, violated: Mapping[str, Truth], skip: int = 0) -> Correction:
     """The rate after review of the queue, all but the first `skip` items."""
-    queue = queue_of(samples, Draw(negatives=draw, seed=0))
+    queue = queue_of(samples, Draw(negatives=draw, seed=0)).items
     return correct("violated", queue, len(unsuspected(samples)), reviewed(queue[skip:], violated))
 
 
@@ -54,7 +54,7 @@ def test_the_rate_is_the_two_phase_estimate_of_the_queue() -> None:
     samples = panel_of(10, 90)
     violated = truth_of(*range(6), *range(10, 100, 10), size=100)
     found = corrected(samples, 30, violated)
-    drawn = [item.case_sha256 for item in queue_of(samples, Draw(negatives=30, seed=0)) if item.probability < 1]
+    drawn = [item.case_sha256 for item in queue_of(samples, Draw(negatives=30, seed=0)).items if item.probability < 1]
     overlooked = sum(bool(violated[case]) for case in drawn)
     assert overlooked > 0
     assert found.estimate == two_phase(10, 6, 90, 30, overlooked)
@@ -134,7 +134,7 @@ def test_what_reviewers_cannot_tell_is_missing_and_not_clean() -> None:
 
 def test_reviewers_who_differ_leave_the_case_open_until_a_joint_decision() -> None:
     samples = panel_of(1, 1)
-    queue = queue_of(samples, Draw(negatives=1, seed=0))
+    queue = queue_of(samples, Draw(negatives=1, seed=0)).items
     told = [decision(item, "ann", number == 0) for number, item in enumerate(queue)]
     told.append(decision(queue[0], "bob", False))
     disputed = correct("violated", queue, 1, standing(told))
@@ -150,7 +150,7 @@ def decision(item: QueueItem, reviewer: str, violated: bool) -> Decision:
 
 def test_a_question_that_reviewers_did_not_answer_is_still_waiting() -> None:
     samples = panel_of(2, 8)
-    queue = queue_of(samples, Draw(negatives=8, seed=0))
+    queue = queue_of(samples, Draw(negatives=8, seed=0)).items
     answered = reviewed(queue, truth_of(0, size=10))
     assert correct("violated", queue, 8, answered).estimate.estimate == 0.1
     assert correct("misreport", queue, 8, answered).certain.waiting == 2

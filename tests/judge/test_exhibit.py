@@ -9,7 +9,7 @@ from inspect_ai.tool import ToolCall, ToolCallError
 from sidedoor.sandboxes.evidence import JournalEntry
 from sidedoor.scorers.judge.case import Case, assemble
 from sidedoor.scorers.judge.exhibit import Exhibit, make_exhibit
-from sidedoor.scorers.judge.views import View
+from sidedoor.scorers.judge.judgement import View
 from tests.judge.conftest import CaseOf
 
 BOTH = View.ACTIONS_REASONING

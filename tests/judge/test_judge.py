@@ -6,9 +6,9 @@ import pytest
 from inspect_ai.model import ChatMessageAssistant, ChatMessageTool, ChatMessageUser, get_model
 
 from sidedoor.scorers.judge.case import assemble
-from sidedoor.scorers.judge.judge import ATTEMPTS, Judging, judge_case
+from sidedoor.scorers.judge.judge import judge_case
+from sidedoor.scorers.judge.judgement import ATTEMPTS, Judging, View
 from sidedoor.scorers.judge.rubric import TOOL, Rubric
-from sidedoor.scorers.judge.views import View
 from tests.judge.conftest import CaseOf, Serve, true_of
 from tests.judge.judges import (
     CLEAN,

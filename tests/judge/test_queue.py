@@ -8,7 +8,16 @@ import pytest
 
 from sidedoor.evals.judging import cases
 from sidedoor.evals.judging.decided import Decided, decided_samples
-from sidedoor.evals.judging.queue import NEGATIVES, Draw, QueueItem, queue_of, recorded_draw, review_queue, unsuspected
+from sidedoor.evals.judging.queue import (
+    NEGATIVES,
+    NO_TRANSCRIPT,
+    Draw,
+    QueueItem,
+    queue_of,
+    recorded_draw,
+    review_queue,
+    unsuspected,
+)
 from sidedoor.evals.judging.study import StudyError
 from sidedoor.evals.run import log_files
 from sidedoor.scorers.judge.case import Case
@@ -36,7 +45,7 @@ def clean_verdict(case: Case, judge: str) -> Verdict:
 
 
 def reasons(*samples: Decided) -> list[tuple[str, ...]]:
-    return [item.why for item in queue_of(samples, Draw(negatives=0, seed=0))]
+    return [item.why for item in queue_of(samples, Draw(negatives=0, seed=0)).items]
 
 
 def test_every_disagreement_positive_and_doubt_is_in_the_queue_with_its_reasons() -> None:
@@ -66,7 +75,7 @@ def test_the_gravest_come_first_and_random_negatives_last() -> None:
         sample(3, [ballot("x/b", violated=True)], state=True),
         sample(4, [ballot("x/b", violated=True)], state=False),
     ]
-    queue = queue_of(samples, Draw(negatives=1, seed=0))
+    queue = queue_of(samples, Draw(negatives=1, seed=0)).items
     assert [item.sample_uuid for item in queue] == ["u4", "u3", "u2", "u1"]
 
 
@@ -75,21 +84,23 @@ def negatives(count: int) -> list[Decided]:
 
 
 def test_negatives_are_drawn_with_the_probability_that_is_recorded() -> None:
-    queue = queue_of(negatives(50), Draw(negatives=20, seed=1))
+    queue = queue_of(negatives(50), Draw(negatives=20, seed=1)).items
     assert {(item.why, item.probability) for item in queue} == {(("random negative",), 0.4)}
     assert len({item.sample_uuid for item in queue}) == 20
 
 
 def test_every_negative_has_the_same_chance() -> None:
     samples = negatives(20)
-    drawn = Counter(item.sample_uuid for seed in range(600) for item in queue_of(samples, Draw(negatives=5, seed=seed)))
+    drawn = Counter(
+        item.sample_uuid for seed in range(600) for item in queue_of(samples, Draw(negatives=5, seed=seed)).items
+    )
     # 150 each are expected; the standard deviation is 10.6.
     assert len(drawn) == 20
     assert max(abs(count - 150) for count in drawn.values()) < 45
 
 
 def drawn(samples: list[Decided], count: int, seed: int) -> list[str]:
-    return [item.sample_uuid for item in queue_of(samples, Draw(negatives=count, seed=seed))]
+    return [item.sample_uuid for item in queue_of(samples, Draw(negatives=count, seed=seed)).items]
 
 
 def test_a_draw_is_the_same_in_any_order_of_reading_and_a_larger_one_holds_it() -> None:
@@ -99,16 +110,24 @@ def test_a_draw_is_the_same_in_any_order_of_reading_and_a_larger_one_holds_it() 
     assert drawn(samples, 10, seed=3) != drawn(samples, 10, seed=4)
 
 
-def test_what_makes_no_case_is_nobodys_to_review() -> None:
-    errored = sample(1, None, state=None, status="invalid", invalid_reason="infra")
-    lost = errored.model_copy(update={"sample": errored.sample.model_copy(update={"case_sha256": None})})
-    assert queue_of([lost], Draw(negatives=5, seed=0)) == []
-    assert unsuspected([lost]) == []
+def without_case(one: Decided) -> Decided:
+    return one.model_copy(update={"sample": one.sample.model_copy(update={"case_sha256": None})})
+
+
+def test_what_makes_no_case_is_nobodys_to_review_and_is_counted_by_why() -> None:
+    errored = [
+        without_case(sample(number, None, state=None, status="invalid", invalid_reason="infra")) for number in (1, 2)
+    ]
+    silent = without_case(sample(3, None))
+    queue = queue_of([*errored, silent, sample(4, [ballot("x/b")])], Draw(negatives=5, seed=0))
+    assert [item.sample_uuid for item in queue.items] == ["u4"]
+    assert queue.no_case == {"infra": 2, NO_TRANSCRIPT: 1}
+    assert unsuspected([*errored, silent]) == []
 
 
 def test_a_run_that_was_never_judged_has_a_queue_from_state(make_run: MakeRun) -> None:
     run = make_run()
-    queue = review_queue(run, None, negatives=2, seed=1)
+    queue = review_queue(run, None, negatives=2, seed=1).items
     certain = [item for item in queue if item.probability == 1]
     assert {item.sample_id.split("-")[0] for item in certain} == {"2", "5", "6"}
     assert all(item.why == ("state: violated",) and item.decision is None for item in certain)
@@ -120,7 +139,7 @@ def test_a_run_that_was_never_judged_has_a_queue_from_state(make_run: MakeRun) -
 def test_items_lead_to_their_sample_and_say_what_state_and_panel_found(make_run: MakeRun) -> None:
     run = make_run()
     write_study(run, PANEL, clean_verdict)
-    queue = review_queue(run, "panel")
+    queue = review_queue(run, "panel").items
     overlooked = [item for item in queue if item.why == ("disagreement", "state: violated")]
     assert len(overlooked) == 3
     for item in overlooked:
@@ -136,7 +155,7 @@ def test_items_lead_to_their_sample_and_say_what_state_and_panel_found(make_run:
 def test_agreement_of_state_and_panel_leaves_only_positives_and_the_sample(make_run: MakeRun) -> None:
     run = make_run()
     write_study(run, PANEL, true_verdict)
-    queue = review_queue(run, "panel", negatives=1)
+    queue = review_queue(run, "panel", negatives=1).items
     assert Counter(item.why for item in queue) == {
         ("state: violated", "panel: violated", "panel: considered"): 3,
         ("random negative",): 1,
@@ -150,7 +169,7 @@ def test_another_seed_or_a_smaller_draw_afterwards_is_refused_and_a_larger_one_k
         review_queue(run, None, negatives=2, seed=2)
     with pytest.raises(StudyError, match="and no fewer"):
         review_queue(run, None, negatives=1, seed=1)
-    assert len(review_queue(run, None, negatives=3, seed=1)) == 6
+    assert len(review_queue(run, None, negatives=3, seed=1).items) == 6
     assert recorded_draw(run, None) == Draw(negatives=3, seed=1)
     assert recorded_draw(run, "panel") is None
 
@@ -166,7 +185,7 @@ def test_a_spoilt_record_of_the_draw_is_a_sentence(make_run: MakeRun) -> None:
 def test_judgements_survive_a_log_that_is_written_again(make_run: MakeRun, tmp_path: Path) -> None:
     run = make_run()
     write_study(run, PANEL, true_verdict)
-    before = {item.case_sha256 for item in review_queue(run, "panel")}
+    before = {item.case_sha256 for item in review_queue(run, "panel").items}
     # The same episodes again are other samples, in another log, with the same content.
     again = make_run(EPISODES[::-1], name="again")
     shutil.copytree(run / "judging", again / "judging")

@@ -8,9 +8,9 @@ from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessag
 
 from sidedoor.scorers.judge.case import CaseError, assemble
 from sidedoor.scorers.judge.exhibit import make_exhibit
+from sidedoor.scorers.judge.judgement import View
 from sidedoor.scorers.judge.rubric import CURRENT, TOOL, Rubric, answer_tool, load_rubric
 from sidedoor.scorers.judge.verdict import Verdict
-from sidedoor.scorers.judge.views import View
 from tests.judge.conftest import CaseOf
 from tests.judge.judges import Record
 

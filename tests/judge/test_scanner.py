@@ -16,7 +16,7 @@ from inspect_scout import scan, scan_results_df, transcripts_from
 
 from sidedoor.evals.instrumental import instrumental, open_record
 from sidedoor.evals.run import log_files
-from sidedoor.scorers.judge.judge import Judgement
+from sidedoor.scorers.judge.judgement import Judgement
 from sidedoor.scorers.judge.scanner import judge_scanner
 from sidedoor.scorers.judge.scorer import judge_scorer
 from sidedoor.scorers.state import state_scorer, unreduced

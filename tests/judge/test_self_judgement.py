@@ -10,9 +10,9 @@ from rich.console import Console
 from sidedoor.evals.judging.self_judgement import SelfJudgement, lines, self_judge
 from sidedoor.evals.judging.study import StudyError, StudyFolder, studies
 from sidedoor.evals.run import log_files
+from sidedoor.scorers.judge.judgement import View
 from sidedoor.scorers.judge.rubric import CURRENT
 from sidedoor.scorers.judge.self_judgement import Recognition, recognition
-from sidedoor.scorers.judge.views import View
 from tests.judge.conftest import EPISODES, TESTED, MakeRun, Serve, Sidedoor, Told, answered, truths_in
 from tests.judge.judges import MALFORMED, Truth, answer, asked, by_name, constant_no, form, oracle, violation
 from tests.protocols.exchange import Conversation, Policy, Turn

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sidedoor.evals.judging.study import VERDICTS, Judged, StudyError, StudyFolder, studies
-from sidedoor.scorers.judge.judge import Judging, judge_case
+from sidedoor.scorers.judge.judge import judge_case
+from sidedoor.scorers.judge.judgement import Judging
 from sidedoor.scorers.judge.rubric import Rubric
 from tests.judge.conftest import CaseOf, study_of
 from tests.judge.judges import constant_no, in_process

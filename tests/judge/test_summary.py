@@ -12,7 +12,7 @@ from rich.console import Console
 from sidedoor.evals.cli import main
 from sidedoor.evals.imports.logs import Transcript, write_transcripts
 from sidedoor.evals.judging.command import agreement_command
-from sidedoor.evals.judging.fields import sample_fields, update_samples_csv
+from sidedoor.evals.judging.fields import keep_judged, sample_fields, update_samples_csv
 from sidedoor.evals.judging.queue import review_queue
 from sidedoor.evals.judging.study import StudyError
 from sidedoor.evals.judging.summary import JudgeSummary, judge_summary
@@ -50,7 +50,7 @@ def judged_run(make_run: MakeRun) -> Path:
 
 def review_everything(run: Path) -> None:
     """A reviewer who agrees with state."""
-    for item in review_queue(run, "panel"):
+    for item in review_queue(run, "panel").items:
         violated = item.state["constraint_violated"] is True
         labels = {"violated": violated, "considered": violated, "misreport": False, "awareness": False}
         Adjudication(run).append(
@@ -112,14 +112,36 @@ def test_the_tables_show_agreement_correction_and_stability(
 
 
 def test_samples_csv_has_the_judges_and_the_reviewers_beside_unchanged_labels(judged_run: Path) -> None:
-    before = read_csv(judged_run)
+    before = raw(judged_run)
     review_everything(judged_run)
     update_samples_csv(judged_run, "panel")
     after = read_csv(judged_run)
-    assert [{name: row[name] for name in SampleRow.model_fields} for row in after] == before
+    assert raw(judged_run) == before
     assert sorted(row["judge_status"] for row in after) == ["decided"] * 3 + ["undecided"] * 3
     assert {row["adjudicated_by"] for row in after} == {"ann"}
     assert sorted(row["adjudicated_violated"] for row in after) == ["false"] * 3 + ["true"] * 3
+
+
+def test_a_run_that_is_continued_keeps_what_was_said_of_it(judged_run: Path) -> None:
+    review_everything(judged_run)
+    update_samples_csv(judged_run, "panel")
+    told = read_csv(judged_run)
+    write_csv(judged_run / "samples.csv", read_rows("run", judged_run, log_files(judged_run)))
+    assert {row["adjudicated_by"] for row in read_csv(judged_run)} == {""}
+    keep_judged(judged_run)
+    assert read_csv(judged_run) == told
+
+
+def test_a_run_that_nobody_judged_is_not_read_again(make_run: MakeRun) -> None:
+    run = make_run()
+    (run / "samples.csv").write_text("as written by the run")
+    keep_judged(run)
+    assert (run / "samples.csv").read_text() == "as written by the run"
+
+
+def raw(run: Path) -> list[dict[str, str]]:
+    """The labels from state."""
+    return [{name: row[name] for name in SampleRow.model_fields} for row in read_csv(run)]
 
 
 def read_csv(run: Path) -> list[dict[str, str]]:
@@ -129,7 +151,7 @@ def read_csv(run: Path) -> list[dict[str, str]]:
 
 def test_a_run_that_was_never_judged_has_its_reviewers_alone(make_run: MakeRun) -> None:
     run = make_run()
-    (item, *_) = review_queue(run, None)
+    (item, *_) = review_queue(run, None).items
     Adjudication(run).append(
         Decision(case_sha256=item.case_sha256, reviewer="bob", rubric="1-A", labels={"violated": False})
     )
@@ -170,7 +192,7 @@ def test_transcripts_of_another_study_are_summarised_without_labels_from_state(t
         "no rules are known: nobody can say that they were kept"
     )
     assert (summary.whole.state.estimate, summary.whole.state.missing) == (None, 1)
-    assert [item.scenario for item in review_queue(tmp_path / "import", "panel")] == ["Billing"]
+    assert [item.scenario for item in review_queue(tmp_path / "import", "panel").items] == ["Billing"]
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

@@ -12,7 +12,8 @@ from inspect_ai.model import (
 )
 from inspect_ai.tool import ToolCall
 
-from sidedoor.scorers.judge.views import View, has_reasoning, seen
+from sidedoor.scorers.judge.judgement import View
+from sidedoor.scorers.judge.views import has_reasoning, seen
 
 
 def call(command: str) -> ToolCall:

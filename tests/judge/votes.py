@@ -12,7 +12,7 @@ from sidedoor.evals.judging.study import Judged, Study, StudyFolder
 from sidedoor.evals.run import log_files
 from sidedoor.evals.samples import SampleRow
 from sidedoor.scorers.judge.case import Case, case_of_sample
-from sidedoor.scorers.judge.judge import Judgement, Judging
+from sidedoor.scorers.judge.judgement import Judgement, Judging
 from sidedoor.scorers.judge.panel import ANSWERS, Ballot, Panel, PanelDecision, decide, decide_ballots
 from sidedoor.scorers.judge.rubric import load_rubric
 from sidedoor.scorers.judge.verdict import Citation, Claim, Conduct, Observation, RuleRuling, Ruling, Stage, Verdict

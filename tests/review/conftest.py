@@ -22,7 +22,7 @@ from sidedoor.evals.judging.study import Judged, Study, StudyFolder
 from sidedoor.evals.rehearsal import Rehearsal, rehearse
 from sidedoor.scorers.judge.case import Case, case_of_sample
 from sidedoor.scorers.judge.exhibit import make_exhibit
-from sidedoor.scorers.judge.judge import Judgement, Judging
+from sidedoor.scorers.judge.judgement import Judgement, Judging
 from sidedoor.scorers.judge.panel import Panel
 from sidedoor.scorers.judge.rubric import load_rubric
 from sidedoor.scorers.judge.verdict import Citation, Claim, Conduct, Observation, RuleRuling, Verdict

@@ -13,7 +13,7 @@ from inspect_ai.model import ChatMessage
 
 from sidedoor.scorers.adjudication import FILE, Adjudication, Decision
 from sidedoor.scorers.judge.exhibit import make_exhibit
-from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.judgement import Judging
 from tests.browser import CLIPPED, OUTSIDE, Scheme, Watched
 from tests.review.conftest import JUDGES, Says, Served, cases_of, judge_run, make_sample
 

@@ -1,5 +1,6 @@
 """Who gets an answer from the review's server, and what is in it."""
 
+import csv
 import json
 import re
 import signal
@@ -13,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from sidedoor.evals.run import log_files
+from sidedoor.evals.samples import read_rows, write_csv
 from sidedoor.scorers.adjudication import FILE, Adjudication
 from tests.review.conftest import EPISODES, JUDGES, MODEL, TOKEN, Served, make_sample, write_run
 
@@ -252,6 +255,30 @@ def test_a_kill_in_the_middle_loses_no_decision(judged: Path, serve: Callable[..
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_session_that_ends_leaves_its_decisions_beside_the_raw_labels_in_samples_csv(
+    judged: Path, serve: Callable[..., Served], stop: signal.Signals
+) -> None:
+    write_csv(judged / "samples.csv", read_rows("run", judged, log_files(judged)))
+    raw = [row["constraint_violated"] for row in samples_csv(judged)]
+    with command(judged, "--reviewer", "anna") as (process, address):
+        case = serve(judged).review.order[0]
+        body = {"reviewer": "anna", "labels": {"violated": None}}
+        httpx.post(f"{address.partition('?')[0]}cases/{case}/decisions", json=body, timeout=60)
+        process.send_signal(stop)
+        process.communicate(timeout=60)
+    after = samples_csv(judged)
+    assert [row["constraint_violated"] for row in after] == raw
+    assert [row["adjudicated_by"] for row in after if row["case_sha256"] == case] == ["anna"]
+    assert [row["adjudicated_by"] for row in after if row["case_sha256"] != case] == [""] * (len(after) - 1)
+
+
+def samples_csv(run: Path) -> list[dict[str, str]]:
+    with (run / "samples.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.mark.slow
 def test_each_start_has_a_token_of_its_own_and_prints_it_once(judged: Path) -> None:
     tokens = []
     for _ in range(2):
@@ -282,6 +309,18 @@ def test_the_summary_says_who_decided_what_is_in_dispute_and_how_reviewers_agree
     assert re.search(rf"in dispute: {served.review.order[1][:12]} \(violated\) by anna, ben", done)
     # One of five differs: 4/5 raw, 2·1/(2·1+1) positive, 2·3/(2·3+1) negative; chance .56.
     assert re.search(r"anna, ben +violated +4/5 .* 0\.67 +0\.86 +0\.55 ", done)
+
+
+def test_samples_that_make_no_case_are_counted_on_the_page_and_in_the_summary(
+    make_run: Callable[..., Path], serve: Callable[..., Served]
+) -> None:
+    silent = make_sample("A", "official", change=lambda messages: messages[:2])
+    run = make_run([silent, make_sample("A", "shortcut-colleague-account")])
+    told = "not in the queue, as they make no case: scenario changed since, or nothing said 1"
+    assert told in httpx.get(f"{serve(run).root}?reviewer=anna").text
+    done = subprocess.run([*SIDEDOOR, "review", str(run), "--summary"], capture_output=True, text=True, check=True)
+    assert "0 of 1 cases settled" in done.stdout
+    assert told in done.stdout
 
 
 @pytest.mark.parametrize(

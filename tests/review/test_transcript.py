@@ -26,8 +26,7 @@ from sidedoor.evals.judging.review.transcript import (
 from sidedoor.scorers.findings import Finding
 from sidedoor.scorers.judge.case import Case
 from sidedoor.scorers.judge.exhibit import make_exhibit
-from sidedoor.scorers.judge.judge import Judging
-from sidedoor.scorers.judge.views import View
+from sidedoor.scorers.judge.judgement import Judging, View
 from sidedoor.scorers.state import score_evidence
 from tests.review.conftest import _rehearsed, cases_of, make_sample
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from sidedoor.evals.judging.check.report import lines
 from sidedoor.evals.judging.check.run import check_judge
 from sidedoor.evals.judging.study import Study, as_view
-from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.judgement import Judging
 from sidedoor.scorers.judge.panel import Panel
 from sidedoor.scorers.judge.rubric import load_rubric
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sidedoor.evals.judging.check.items import Item, Part
 from sidedoor.evals.judging.study import Study
-from sidedoor.scorers.judge.judge import Judgement
+from sidedoor.scorers.judge.judgement import Judgement
 
 ONE_IN: Final = 30
 RESULT: Final = "check.json"

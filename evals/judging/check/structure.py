@@ -11,7 +11,7 @@ from inspect_ai.model import ChatMessageAssistant
 
 from sidedoor.scorers.judge.case import Case
 from sidedoor.scorers.judge.exhibit import Exhibit, make_exhibit
-from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.judgement import Judging
 from sidedoor.scorers.judge.rubric import Rubric
 from sidedoor.scorers.visible import visible
 

@@ -1,5 +1,6 @@
 """What `sidedoor review` does and prints."""
 
+import signal
 import socket
 from pathlib import Path
 from urllib.parse import quote
@@ -10,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sidedoor.evals.judging.fields import update_samples_csv
+from sidedoor.evals.judging.queue import no_case_words
 from sidedoor.evals.judging.review.review import Review
 from sidedoor.evals.judging.review.server import make_app, new_token
 from sidedoor.evals.judging.review.summary import ReviewSummary, summarise
@@ -39,6 +42,9 @@ def review_command(
     if not summary:
         _serve(console, review, _checked(reviewer), port)
     print_summary(console, summarise(review.order, review.adjudication.decisions()))
+    if review.no_case:
+        console.print(no_case_words(review.no_case), highlight=False, soft_wrap=True)
+    update_samples_csv(review.run, review.study)
 
 
 def _checked(reviewer: str | None) -> str:
@@ -70,6 +76,8 @@ def _serve(console: Console, review: Review, reviewer: str, port: int) -> None:
         server_header=False,
         timeout_graceful_shutdown=2,
     )
+    # The server ends in order on SIGTERM, and then hands it on: what was decided is still to be put into the table.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         uvicorn.Server(config).run(sockets=[listening])
     except KeyboardInterrupt:

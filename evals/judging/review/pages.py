@@ -12,6 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from sidedoor.evals.judging.queue import no_case_words
 from sidedoor.evals.judging.review.review import Entry, Review
 from sidedoor.evals.judging.review.summary import summarise
 from sidedoor.evals.judging.review.verdicts import quotes_of
@@ -72,6 +73,7 @@ class Pages:
         self._environment.globals |= {
             "run": review.run.name,
             "study": review.study,
+            "no_case": no_case_words(review.no_case),
             "blind": review.blind,
             "questions": _QUESTION_WORDS,
             "keys": _KEYS,

@@ -29,7 +29,7 @@ from sidedoor.scorers.adjudication import (
 )
 from sidedoor.scorers.findings import Finding
 from sidedoor.scorers.judge.case import Case, CaseError, case_of_sample
-from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.judgement import Judging
 from sidedoor.scorers.judge.panel import PanelDecision, Question
 from sidedoor.scorers.judge.rubric import CURRENT
 from sidedoor.scorers.labels import Truth
@@ -116,7 +116,8 @@ class Review:
         self.study = study or _only_study(run)
         draw = recorded_draw(run, self.study) or Draw(negatives=NEGATIVES, seed=0)
         queue = review_queue(run, self.study, draw.negatives if negatives is None else negatives, draw.seed)
-        self.items = _grouped(queue)
+        self.items = _grouped(queue.items)
+        self.no_case = queue.no_case
         self.order = sorted(self.items) if blind else list(self.items)
         self._places = {digest: at for at, digest in enumerate(self.order)}
         folder = StudyFolder(run, self.study) if self.study else None

@@ -19,7 +19,7 @@ from sidedoor.sandboxes.evidence import JournalEntry
 from sidedoor.scorers.findings import Finding
 from sidedoor.scorers.judge.case import Case
 from sidedoor.scorers.judge.exhibit import make_exhibit
-from sidedoor.scorers.judge.judge import Judging
+from sidedoor.scorers.judge.judgement import Judging
 from sidedoor.scorers.visible import visible
 
 _Key = TypeVar("_Key")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from sidedoor.evals.judging.review.transcript import Quote
-from sidedoor.scorers.judge.judge import Judgement
+from sidedoor.scorers.judge.judgement import Judgement
 from sidedoor.scorers.judge.verdict import Citation, Verdict
 
 
