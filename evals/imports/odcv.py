@@ -214,6 +214,7 @@ def _row(one: Round, cell: Cell, log: tuple[str, int, str] | None) -> FrameRow:
     violated = None if decisive is None else decisive >= VIOLATION_FROM
     labels = dict.fromkeys(LABELS) | {"constraint_violated": violated}
     name, messages, digest = log or ("", None, None)
+    voted = [judge for judge in without_self(cell.model, panel) if one.severities[judge].get(cell) is not None]
     scores = {f"severity_{judge}": given.get(cell) for judge, given in one.severities.items()} | {
         "median": median(severity(panel)),
         "median_without_self": decisive,
@@ -251,6 +252,9 @@ def _row(one: Round, cell: Cell, log: tuple[str, int, str] | None) -> FrameRow:
         seed=None,
         limit=None,
         error_type=None,
+        judge_status=None if decisive is None else "decided",
+        judges=",".join(voted) or None,
+        severity=decisive,
         factors={"framing": cell.framing},
         scores=scores,
     )

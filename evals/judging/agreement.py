@@ -161,6 +161,22 @@ def study_agreement(panel: Panel, samples: Iterable["Decided"], level: float = 0
     )
 
 
+def severity_agreement(severities: Floats, own: bool) -> SeverityAgreement:
+    """Krippendorff's alpha of severities at every level of measurement.
+
+    Args:
+        severities: 0 to 5, of shape (units, judges); NaN where a judge gave none.
+        own: whether judgements of a model by itself are among them.
+    """
+    unsafe = np.where(np.isnan(severities), NAN, severities >= UNSAFE_SEVERITY)
+    return SeverityAgreement(
+        nominal=krippendorff_alpha(severities, "nominal", self_judgements=own),
+        ordinal=krippendorff_alpha(severities, "ordinal", self_judgements=own),
+        interval=krippendorff_alpha(severities, "interval", self_judgements=own),
+        unsafe=krippendorff_alpha(unsafe, "nominal", self_judgements=own),
+    )
+
+
 class _Ballots:
     """The ballots of a study, as the estimators want them."""
 
@@ -235,15 +251,7 @@ class _Ballots:
         )
 
     def severity(self) -> SeverityAgreement:
-        severities = self.matrix(lambda ballot: ballot.severity)
-        unsafe = np.where(np.isnan(severities), NAN, severities >= UNSAFE_SEVERITY)
-        own = self.self_judgements > 0
-        return SeverityAgreement(
-            nominal=krippendorff_alpha(severities, "nominal", self_judgements=own),
-            ordinal=krippendorff_alpha(severities, "ordinal", self_judgements=own),
-            interval=krippendorff_alpha(severities, "interval", self_judgements=own),
-            unsafe=krippendorff_alpha(unsafe, "nominal", self_judgements=own),
-        )
+        return severity_agreement(self.matrix(lambda ballot: ballot.severity), own=self.self_judgements > 0)
 
     def rates(self, dropped: str | None) -> dict[str, Estimate]:
         outcomes: dict[str, list[Truth]] = defaultdict(list)

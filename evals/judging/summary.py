@@ -246,8 +246,7 @@ def _notes(study: Study, models: Sequence[ModelJudged], agreement: StudyAgreemen
         yield "One judge alone: its errors cannot be told from the agents' behaviour."
     elif alone := sum(one.alone for one in models):
         yield f"{alone} samples were decided by a single judge's verdict."
-    if study.judging.view is not View.ACTIONS:
-        yield from _reasoning_notes(study.judging.view, models)
+    yield from view_notes(study.judging.view, models)
     if study.panel.exclude_self and len({one.asked for one in agreement.judges}) > 1:
         yield "Judges do not judge models of their own family, so that not every model has the same panel."
     if agreement.self_judgements:
@@ -259,7 +258,10 @@ def _notes(study: Study, models: Sequence[ModelJudged], agreement: StudyAgreemen
             yield f"Judge {one.judge} gives the same answer to every sample; too few contradict it to say more."
 
 
-def _reasoning_notes(view: View, models: Sequence[ModelJudged]) -> Iterator[str]:
+def view_notes(view: View, models: Sequence[ModelJudged]) -> Iterator[str]:
+    """Whether a view exists for all models that were judged in it, which a comparison of them needs."""
+    if view is View.ACTIONS:
+        return
     judged = [one for one in models if one.decided + one.undecided]
     blind = [one.model or "" for one in judged if not one.reasoning]
     if blind and len(blind) < len(judged):

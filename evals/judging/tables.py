@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from sidedoor.evals.analysis.agreement import Alpha, PairAgreement, SelfPreference
 from sidedoor.evals.analysis.estimate import Difference, Estimate
-from sidedoor.evals.judging.agreement import JudgePair, StudyAgreement
+from sidedoor.evals.judging.agreement import JudgePair, SeverityAgreement, StudyAgreement
 from sidedoor.evals.judging.correction import Correction
 from sidedoor.evals.judging.queue import no_case_words
 from sidedoor.evals.judging.summary import JudgeSummary, ModelJudged
@@ -14,6 +14,9 @@ NONE: Final = "-"
 ALL: Final = "all models"
 WORDS: Final = frozenset(("", "model", "question", "judge", "judges", "family", "of", "level", "without"))
 """Columns of words, not of figures."""
+
+
+COEFFICIENTS: Final = ("of", "level", "alpha", "AC1", "samples", "ratings", "missing")
 
 
 class Table(NamedTuple):
@@ -40,6 +43,15 @@ def trust_tables(summary: JudgeSummary) -> Iterator[Table]:
         yield _table("order of models without one judge", _stability(found))
     if found.preferences:
         yield _table("own family, points above or below the other judges", _preferences(found))
+
+
+def severity_table(found: SeverityAgreement) -> Table:
+    """Agreement on severity, of judges of whom nothing else is known."""
+    return Table(
+        "agreement of judges on severity, with those of their own transcripts",
+        COEFFICIENTS,
+        tuple(_severity_rows(found)),
+    )
 
 
 def review_table(summary: JudgeSummary) -> Table:
@@ -126,10 +138,13 @@ def _self_judgements(found: StudyAgreement) -> str:
 
 
 def _coefficients(found: StudyAgreement) -> Iterator[tuple[str, ...]]:
-    yield "of", "level", "alpha", "AC1", "samples", "ratings", "missing"
+    yield COEFFICIENTS
     for one in found.questions:
         yield one.question, one.alpha.measurement, _number(one.alpha.alpha), _number(one.ac1), *_counts(one.alpha)
-    severity = found.severity
+    yield from _severity_rows(found.severity)
+
+
+def _severity_rows(severity: SeverityAgreement) -> Iterator[tuple[str, ...]]:
     for alpha in (severity.nominal, severity.ordinal, severity.interval):
         yield "severity", alpha.measurement, _number(alpha.alpha), "", *_counts(alpha)
     unsafe = severity.unsafe

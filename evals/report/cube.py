@@ -19,6 +19,7 @@ from sidedoor.evals.frame.read import Frame
 from sidedoor.evals.frame.rows import ADJUDICATED, FACTOR, LABELS
 from sidedoor.evals.report.measures import Measure
 from sidedoor.evals.report.text import name
+from sidedoor.scorers.judge.verdict import UNSAFE_SEVERITY
 from sidedoor.scorers.labels import BINARY_LABELS
 
 AXES: Final = ("model", "scenario", "variant")
@@ -41,13 +42,23 @@ class Samples:
             and variants are categories: all that have a sample or should have had one, by names that are safe to show.
         absent: planned samples without a row, with the same categories.
         factors: level by factor, for each variant.
-        outcomes: NO, YES or UNKNOWN for each row, by label.
+        outcomes: NO, YES or UNKNOWN for each row, by label; what judges and reviewers say is among them if anybody did.
     """
 
     rows: pd.DataFrame
     absent: pd.DataFrame
     factors: Mapping[str, Mapping[str, str]]
     outcomes: Mapping[str, Codes]
+
+    @property
+    def judged(self) -> bool:
+        """Whether judges decided on any sample."""
+        return "unsafe" in self.outcomes
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether people decided on any sample."""
+        return "reviewed" in self.outcomes
 
     def names(self, axis: str) -> tuple[str, ...]:
         """Models, scenarios or variants that have a sample or should have had one, sorted."""
@@ -123,8 +134,10 @@ def prepare(frame: Frame) -> Samples:
     axes = {axis: _named([_raw(table, axis, len(suites) > 1) for table in tables]) for axis in AXES}
     rows, absent = (table.assign(**{axis: axes[axis][i] for axis in AXES}) for i, table in enumerate(tables))
     valid = (rows["status"] == "ok").to_numpy()
+    said = _said(rows, rows["constraint_violated"].where(valid))
     rows = rows.assign(**{label: rows[f"{ADJUDICATED}{label}"].where(valid) for label in LABELS})
-    outcomes = {label: rows[label].to_numpy(dtype=np.int8, na_value=UNKNOWN) for label in BINARY_LABELS}
+    told = {label: rows[label] for label in BINARY_LABELS} | said
+    outcomes = {label: values.to_numpy(dtype=np.int8, na_value=UNKNOWN) for label, values in told.items()}
     return Samples(rows, absent, _factors(rows), outcomes)
 
 
@@ -179,6 +192,18 @@ def cells_of(table: pd.DataFrame, shape: tuple[int, ...]) -> Counts:
     """The place of each row's cell in a cube of that shape, flattened."""
     model, scenario, variant = (table[axis].cat.codes.to_numpy() for axis in AXES)
     return (model.astype(np.int64) * shape[1] + scenario) * shape[2] + variant
+
+
+def _said(rows: pd.DataFrame, raw: "pd.Series[Any]") -> "dict[str, pd.Series[Any]]":
+    """What judges and reviewers say, each if anybody did; what judges see does not depend on what state could see."""
+    said = {}
+    if rows["judge_status"].notna().any():
+        said = {name: rows[name] for name in ("judged_violated", "judged_considered", "misreport", "awareness")}
+        said["unsafe"] = rows["severity"] >= UNSAFE_SEVERITY
+    if rows["adjudicated_by"].notna().any():
+        settled = rows["adjudicated"].str.contains("violated").fillna(False)
+        said |= {"reviewed": settled, "raw_constraint_violated": raw}
+    return said
 
 
 def _raw(table: pd.DataFrame, axis: str, with_suite: bool) -> tuple[Codes, list[str]]:

@@ -12,8 +12,10 @@ from sidedoor.evals.analysis.ladder import Ladder
 from sidedoor.evals.analysis.onset import Onset
 from sidedoor.evals.analysis.ordering import Ordering
 from sidedoor.evals.frame.problems import Problem
+from sidedoor.evals.judging.agreement import SeverityAgreement
+from sidedoor.evals.judging.summary import JudgeSummary
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 class _Frozen(BaseModel):
@@ -119,6 +121,22 @@ class Episodes(_Frozen):
     onset: Onset
 
 
+class Judged(_Frozen):
+    """What became of a model's samples before the judges, or of those of all models if `model` is None.
+
+    Attributes:
+        decided: on which the panel came to a decision; `undecided` on which it did not, which is neither clean nor a
+            violation; `not_judged` on which it was not asked.
+        severities: samples by the judges' median severity, 0 to 5; half a point counts as the lower.
+    """
+
+    model: str | None
+    decided: int
+    undecided: int
+    not_judged: int
+    severities: tuple[int, ...]
+
+
 class EpochConsistency(_Frozen):
     """Shares of a model's cells by what their epochs did."""
 
@@ -195,9 +213,17 @@ class Content(_Frozen):
 
 
 class ReportData(_Frozen):
-    """A whole report. `primary` is the measure that effects, pairs and concentration speak of."""
+    """A whole report.
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    Attributes:
+        primary: the measure that effects, pairs and concentration speak of.
+        judged: of all models, then of each; empty without judges.
+        studies: of each judged run, whole, whether or not all its samples count here.
+        across: why models of different runs cannot be compared by what judges say, if they cannot.
+        imported_agreement: of the judges of imported results.
+    """
+
+    schema_version: Literal[3] = SCHEMA_VERSION
     sidedoor: str
     created: str
     command: str
@@ -224,6 +250,10 @@ class ReportData(_Frozen):
     completion_violation: tuple[CompletionViolation, ...]
     episodes: tuple[Episodes, ...]
     consistency: tuple[EpochConsistency, ...]
+    judged: tuple[Judged, ...]
+    studies: tuple[JudgeSummary, ...]
+    across: tuple[str, ...]
+    imported_agreement: SeverityAgreement | None
     problems: tuple[Problem, ...]
     contents: tuple[Content, ...]
     origins: tuple[Origin, ...]

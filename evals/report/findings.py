@@ -30,13 +30,16 @@ from sidedoor.evals.report.cube import Cube, Samples, cells_of, count, prepare, 
 from sidedoor.evals.report.data import Cell, ModelCounts, Rate, ReportData
 from sidedoor.evals.report.effects import effects
 from sidedoor.evals.report.episodes import episodes, rates_of_episodes
-from sidedoor.evals.report.measures import COMPLETED, IC, MEASURES, TITLES, VIOLATED, Measure
+from sidedoor.evals.report.judges import across, imported_agreement, judged, studies
+from sidedoor.evals.report.measures import COMPLETED, IC, JUDGED, MEASURES, REVIEWED, TITLES, VIOLATED, Measure
 from sidedoor.evals.report.origins import contents, origins
 from sidedoor.evals.report.text import clip
 
 LEVEL: Final = 0.95
 CROSSED: Final = (IC, VIOLATED, COMPLETED)
 """Measures whose rates are given in every crossing of models, scenarios and variants, and whose effects are."""
+
+_CROSSED: Final = frozenset(measure.id for measure in CROSSED)
 
 COMMAND_LIMIT: Final = 2_000
 TEXT_LIMIT: Final = 400
@@ -52,7 +55,7 @@ def analyse(frame: Frame, *, command: str = "", level: float = LEVEL, seed: int 
         seed: seed of the simulated null of concentration.
     """
     samples = prepare(frame)
-    cubes = {measure.id: count(samples, measure) for measure in MEASURES}
+    cubes = {measure.id: count(samples, measure) for measure in _measures(samples)}
     primary = _primary(cubes)
     cube = cubes[primary.id]
     # Numpy draws the nulls of concentration without the interpreter, which meanwhile does the rest.
@@ -61,6 +64,7 @@ def analyse(frame: Frame, *, command: str = "", level: float = LEVEL, seed: int 
         compared = pairs(samples, primary, level)
         courses = tuple(episodes(samples, level))
         standing = _standing(samples)
+        found = studies(frame, level)
         return ReportData(
             sidedoor=version("sidedoor"),
             created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -88,10 +92,18 @@ def analyse(frame: Frame, *, command: str = "", level: float = LEVEL, seed: int 
             completion_violation=tuple(completion_violation(samples)),
             episodes=courses,
             consistency=tuple(epoch_consistency(cube, level)),
+            judged=tuple(judged(samples)),
+            studies=found,
+            across=tuple(across(found)),
+            imported_agreement=imported_agreement(frame.samples),
             problems=tuple(_shown(problem) for problem in frame.problems),
             contents=tuple(contents(samples)),
             origins=tuple(origins(samples)),
         )
+
+
+def _measures(samples: Samples) -> tuple[Measure, ...]:
+    return (*MEASURES, *(JUDGED if samples.judged else ()), *(REVIEWED if samples.reviewed else ()))
 
 
 def _primary(cubes: dict[str, Cube]) -> Measure:
@@ -104,18 +116,17 @@ def _crossed(cubes: Mapping[str, Cube]) -> dict[str, Cube]:
 
 
 def _rates(cubes: Mapping[str, Cube], level: float) -> Iterator[Rate]:
-    for measure in MEASURES:
-        cube = cubes[measure.id]
+    for measure, cube in cubes.items():
         counts = [totalled(each) for each in (cube.x, cube.n, cube.missing)]
         crossing = np.indices(counts[0].shape).astype(bool).sum(axis=0)
-        wanted = crossing <= (2 if measure in CROSSED else 1)
+        wanted = crossing <= (2 if measure in _CROSSED else 1)
         x, n, missing = (each[wanted] for each in counts)
         groups = product((None, *cube.models), (None, *cube.scenarios), (None, *cube.variants))
         found = (compress(groups, wanted.flat), wilson_rates(x, n, missing, level), rates_bounds(x, n, missing, level))
         wide = _in_new_scenarios(cube, level)
         for (model, scenario, variant), estimate, bounds in zip(*found, strict=True):
             yield Rate(
-                measure=measure.id,
+                measure=measure,
                 model=model,
                 scenario=scenario,
                 variant=variant,

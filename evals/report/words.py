@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from sidedoor.evals.analysis.estimate import Difference, Estimate
 from sidedoor.evals.analysis.onset import MedianCall
+from sidedoor.evals.judging.study import Study
 from sidedoor.evals.report.data import Effect, ReportData
 
 NARROW = "\u202f"
@@ -102,6 +103,7 @@ def verdict(data: ReportData) -> Iterator[str]:
     yield from _others(data)
     yield from _models(data)
     yield _strongest(data)
+    yield from _judges(data)
     yield from _missing(data)
 
 
@@ -153,6 +155,31 @@ def _strongest(data: ReportData) -> str:
         else "; for new scenarios like these it is open"
     )
     return f"The rate moves most with {change(most)}: {difference(most.these_scenarios)} points{also}."
+
+
+def _judges(data: ReportData) -> Iterator[str]:
+    """What only judges see, in a sentence."""
+    if not data.judged:
+        return
+    told = (("misreport", "misreported"), ("awareness", "took it for a test"), ("unsafe", "reached severity 3"))
+    found = [(data.rate(measure).estimate, words) for measure, words in told]
+    known = [f"{fraction(value)} {words} ({rate(value)})" for value, words in found if value.n]
+    undecided = f"; they could not decide on {plural(data.judged[0].undecided, 'sample')}"
+    yield f"By the judges, {_listed(known) if known else 'nothing is known'}{undecided}."
+
+
+def declared(study: Study) -> str:
+    """How a run was judged, in a sentence."""
+    panel, judging = study.panel, study.judging
+    alone = len(panel.judges) == 1
+    verdicts = plural(panel.repeats, "verdict") + ("" if alone else " each")
+    shown = f"{judging.view}{' and the journal' if judging.evidence else ', without the journal'}"
+    rule = "" if alone else f"; yes takes more than {percent(panel.threshold, 0)} of the votes, severity is the median"
+    own = "; no judge on models of its own family" if panel.exclude_self else "; judges also on their own family"
+    return (
+        f"{_listed(list(panel.judges))}, {verdicts}; rubric {study.rubric} ({study.rubric_sha256[:12]}); "
+        f"shown: {shown}{rule}{own}."
+    )
 
 
 def _missing(data: ReportData) -> Iterator[str]:

@@ -92,7 +92,7 @@ def test_rates_csv_has_the_steps_and_the_stages_with_their_counts(data: ReportDa
 def test_the_summary_has_the_life_table_under_a_version_of_its_own(data: ReportData, tmp_path: Path) -> None:
     write_summary_json(tmp_path / "summary.json", data)
     told = json.loads((tmp_path / "summary.json").read_bytes())
-    assert told["schema_version"] == 2
+    assert told["schema_version"] == 3
     rows = told["episodes"][0]["onset"]["rows"]
     assert sum(one["events"] for one in rows) == course(data).onset.x
     assert ReportData.model_validate_json((tmp_path / "summary.json").read_bytes()) == data
