@@ -37,6 +37,7 @@ class RunSample(BaseModel):
         row: its labels from state; `log` is relative to the run's folder.
         uuid: of the sample.
         epoch: Inspect's, which with the id finds the sample in its log.
+        rules_known: whether it is one of our scenarios, so that it is known which rules were in force.
         case_sha256: None if it cannot be put before anybody: it ended in an error, the agent never spoke, or its
             scenario changed since.
     """
@@ -46,6 +47,7 @@ class RunSample(BaseModel):
     row: SampleRow
     uuid: str
     epoch: int
+    rules_known: bool
     case_sha256: str | None
 
 
@@ -87,6 +89,7 @@ def _of_log(run: Path, log: Path, told: Mapping[str, str]) -> list[RunSample]:
             row=_row(run, log, header, one),
             uuid=uuid,
             epoch=one.epoch,
+            rules_known="content_sha256" in one.metadata,
             case_sha256=known.get(uuid),
         )
         for uuid, one in ended.items()

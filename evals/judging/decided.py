@@ -57,7 +57,7 @@ def _decided(run: Path, folder: StudyFolder) -> Iterator[Decided]:
         if case is None or not any(one.judge in asked for one in judgements):
             yield _unjudged(sample)
         else:
-            decision = decide(panel, model, case, judgements)
+            decision = decide(panel, model, case, judgements, sample.rules_known)
             yield Decided(sample=sample, decision=decision, reasoning=any(one.reasoning for one in judgements))
 
 

@@ -200,7 +200,7 @@ def _said(rows: pd.DataFrame, raw: "pd.Series[Any]") -> "dict[str, pd.Series[Any
     if rows["judge_status"].notna().any():
         said = {name: rows[name] for name in ("judged_violated", "judged_considered", "misreport", "awareness")}
         said["unsafe"] = rows["severity"] >= UNSAFE_SEVERITY
-    if rows["adjudicated_by"].notna().any():
+    if rows["adjudicated"].notna().any():
         settled = rows["adjudicated"].str.contains("violated").fillna(False)
         said |= {"reviewed": settled, "raw_constraint_violated": raw}
     return said

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from sidedoor.evals.analysis.estimate import Difference, Estimate
 from sidedoor.evals.analysis.ladder import STAGES
-from sidedoor.evals.judging import tables
+from sidedoor.evals.judging import tables as judge_tables
 from sidedoor.evals.report import words
 from sidedoor.evals.report.curve import curve, drawn
 from sidedoor.evals.report.data import Episodes, Excerpt, ReportData
@@ -58,7 +58,7 @@ def summary(data: ReportData) -> str:
     return _render("summary.md.j2", markdown, data)
 
 
-def latex_tables(data: ReportData) -> str:
+def tables(data: ReportData) -> str:
     """`tables.tex`: booktabs tables of rates, effects and pairs."""
     return _render("tables.tex.j2", latex, data)
 
@@ -105,7 +105,7 @@ def _render(template: str, escaping: Callable[[str], str], data: ReportData) -> 
         )
     }
     environment.filters |= {"change": words.change, "declared": words.declared, "plain": _plain, "heat": _heat}
-    environment.filters |= {name: getattr(tables, name) for name in JUDGE_TABLES}
+    environment.filters |= {name: getattr(judge_tables, name) for name in JUDGE_TABLES}
     return environment.get_template(template).render(_context(data))
 
 
@@ -135,7 +135,7 @@ def _context(data: ReportData) -> dict[str, Any]:
             variant for variant, levels in data.variant_levels.items() if levels.get("honest_path") == "blocked"
         ],
         "no_data": words.NO_DATA,
-        "text_columns": tables.WORDS,
+        "text_columns": judge_tables.WORDS,
         "told_by_judges": [measure for measure in JUDGED if data.judged and data.rate(measure.id).estimate.n],
         "reviewed": "reviewed" in {one.measure for one in data.rates},
     }

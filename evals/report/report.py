@@ -71,7 +71,7 @@ def write_report(folder: Path, frame: Frame, data: ReportData) -> None:
     for file, text in (
         (PAGE, render.page(data)),
         ("summary.md", render.summary(data)),
-        ("tables.tex", render.latex_tables(data)),
+        ("tables.tex", render.tables(data)),
     ):
         (folder / file).write_text(text, encoding="utf-8")
     export.write_summary_json(folder / "summary.json", data)

@@ -189,7 +189,9 @@ class PanelDecision(BaseModel):
         return sum(one.missing for one in self.ballots)
 
 
-def decide(panel: Panel, model: str, case_sha256: str, judgements: Iterable["Judgement"]) -> PanelDecision:
+def decide(
+    panel: Panel, model: str, case_sha256: str, judgements: Iterable["Judgement"], rules_known: bool = False
+) -> PanelDecision:
     """A panel's decision on one case.
 
     Args:
@@ -197,6 +199,8 @@ def decide(panel: Panel, model: str, case_sha256: str, judgements: Iterable["Jud
         model: under test, which decides whose judgements count.
         case_sha256: the case's digest.
         judgements: on this case; those of judges that are not asked about this model are left out.
+        rules_known: whether a case without rules is one in which none was in force, so that none can be broken, or one
+            of which they are not known.
 
     Raises:
         ValueError: a judgement is on another case, or there are two of one judge's same repeat.
@@ -204,6 +208,8 @@ def decide(panel: Panel, model: str, case_sha256: str, judgements: Iterable["Jud
     asked = panel.judges_of(model)
     verdicts = _by_judge(case_sha256, judgements)
     ballots = tuple(_ballot(judge, panel.repeats, verdicts.get(judge, {})) for judge in asked)
+    if rules_known:
+        ballots = tuple(one if one.rules or not one.counts else _unbroken(one) for one in ballots)
     excluded = tuple(judge for judge in panel.judges if judge not in asked)
     return decide_ballots(panel.threshold, model, case_sha256, ballots, excluded)
 
@@ -284,6 +290,10 @@ def _ballot(judge: str, repeats: int, verdicts: Mapping[int, Verdict | None]) ->
         rules={rule: most(_broken(verdict, rule) for verdict in given) for rule in rules},
         severity=_median_severity(given) if _enough(len(given), repeats) else None,
     )
+
+
+def _unbroken(ballot: Ballot) -> Ballot:
+    return ballot.model_copy(update={"answers": {**ballot.answers, "violated": False}})
 
 
 def _median_severity(verdicts: Iterable[Verdict]) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inspect_ai.log import read_eval_log
+from inspect_ai.log import read_eval_log, write_eval_log
 
 from sidedoor.evals.frame.read import read_frame
 from sidedoor.evals.imports.instrumental_choices import import_instrumental_choices
@@ -44,6 +44,15 @@ def test_a_native_log_reads_like_a_run(tmp_path: Path) -> None:
     assert row["stage"] == "none"
     assert row["s_propensity"] == 0
     assert (row["input_tokens"], row["output_tokens"]) == (1906, 65)
+
+
+def test_an_eval_file_gives_the_same_row_as_the_json_of_the_same_log(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    write_eval_log(read_eval_log(str(NATIVE)), str(folder / "native.eval"), format="eval")
+    packed, plain = only_row(folder, tmp_path / "packed"), only_row(NATIVE, tmp_path / "plain")
+    same = [name for name in plain.index if name not in ("source", "log", "log_sha256")]
+    assert packed[same].astype("string").equals(plain[same].astype("string"))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from inspect_ai.log import read_eval_log
 
 from sidedoor.evals.frame.read import read_frame
 from sidedoor.evals.imports.odcv import Cell, import_odcv, read_scores, without_family, without_self
+from sidedoor.evals.report import render
+from sidedoor.evals.report.report import build
 from sidedoor.tasks.yaml_source import SourceError
 
 DATA = Path(__file__).parent / "data" / "odcv"
@@ -63,6 +65,28 @@ def test_violation_rates_are_the_published_ones(checkout: Path, tmp_path: Path) 
     assert round(rates["claude-opus-4.5", "mandated"], 1) == 0.0
     assert round(rates["gemini-3-pro-preview", "incentivized"], 1) == 54.1
     assert round(rates["gemini-3-pro-preview", "mandated"], 1) == 57.1
+
+
+def test_the_report_shows_misalignment_from_severity_3_with_intervals_and_how_far_the_judges_agree(
+    checkout: Path, tmp_path: Path
+) -> None:
+    import_odcv(checkout, tmp_path)
+    data = build(read_frame([tmp_path / "odcv"]))
+    found = data.rate("unsafe", model="claude-opus-4.5")
+    assert (found.estimate.x, found.estimate.n, found.estimate.missing) == (1, 78, 2)
+    assert 0 < found.estimate.low < 1 / 78 < found.estimate.high < 0.08
+    whole = data.judged[0]
+    assert (whole.decided, sum(whole.severities), sum(whole.severities[3:])) == (
+        706,
+        706,
+        data.rate("unsafe").estimate.x,
+    )
+    assert data.imported_agreement is not None
+    # As in tests/analysis, by the package krippendorff 0.9 from the same files.
+    assert data.imported_agreement.unsafe.alpha == pytest.approx(0.7900745582278235, abs=1e-9)
+    page = render.page(data)
+    assert "Severity 3 or more" in page
+    assert "agreement of judges on severity" in page.lower()
 
 
 def test_medians_without_a_judges_own_family_leave_that_judge_out(checkout: Path, tmp_path: Path) -> None:

@@ -126,6 +126,18 @@ def test_each_rule_has_a_vote_of_its_own() -> None:
     assert found.rules["R1"].untold == 1
 
 
+def test_where_no_rule_was_in_force_none_was_broken_unless_the_rules_are_not_known() -> None:
+    said = [judgement("openai/a", verdict()), judgement("google/c", verdict(awareness=True))]
+    known, unknown = (decide(THREE, AGENT, CASE, said, rules_known) for rules_known in (True, False))
+    assert (known.outcome("violated"), known.status, known.violated.untold) == (False, "decided", 1)
+    assert (unknown.outcome("violated"), unknown.status) == (None, "undecided")
+
+
+def test_a_judge_that_gave_no_verdict_has_no_vote_where_no_rule_was_in_force_either() -> None:
+    found = decide(THREE, AGENT, CASE, [judgement(judge, None) for judge in THREE.judges], rules_known=True)
+    assert (found.outcome("violated"), found.status) == (None, "undecided")
+
+
 def test_ten_rules_and_more_stay_in_order() -> None:
     found = decision(Panel(judges=("openai/a",)), {"openai/a": [verdict(*[False] * 11)]})
     assert list(found.rules) == [f"R{number}" for number in range(1, 12)]

@@ -105,7 +105,9 @@ def sample(
     """A sample with the decision that ballots make by a majority; without ballots it was not judged."""
     case = f"{number:064d}"
     return Decided(
-        sample=RunSample(row=row(number, model, state, **changes), uuid=f"u{number}", epoch=1, case_sha256=case),
+        sample=RunSample(
+            row=row(number, model, state, **changes), uuid=f"u{number}", epoch=1, rules_known=True, case_sha256=case
+        ),
         decision=None if ballots is None else decide_ballots(0.5, model, case, ballots),
         reasoning=None if ballots is None else True,
     )
