@@ -8,20 +8,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from inspect_ai.log import read_eval_log
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from sidedoor.evals.analysis.differences import newcombe
 from sidedoor.evals.analysis.estimate import Estimate
 from sidedoor.evals.analysis.proportions import wilson
-from sidedoor.evals.judging.cases import run_samples
-from sidedoor.evals.judging.run import judge_run
-from sidedoor.evals.judging.study import Judged, Study, StudyError, StudyFolder, as_view
-from sidedoor.evals.run import log_files
+from sidedoor.evals.judging.study import DECLARATION, Judged, Study, StudyError, StudyFolder, as_view
 from sidedoor.scorers.judge.judgement import Judging, View
 from sidedoor.scorers.judge.panel import Panel
-from sidedoor.scorers.judge.rubric import load_rubric
 from sidedoor.scorers.judge.self_judgement import Recognition, own_ruling, recognition
 from sidedoor.scorers.labels import Truth
 
@@ -83,6 +78,11 @@ def self_judge(
         StudyError: no model there can judge, one cannot be used, or a study was declared differently before.
         CaseError: no such rubric.
     """
+    from sidedoor.evals.judging.run import (
+        judge_run,
+    )  # takes Inspect with it, which a report of what was said does not need
+    from sidedoor.scorers.judge.rubric import load_rubric
+
     models = [model for model in _models(run) if not model.startswith(SCRIPTED)]
     if not models:
         raise StudyError(f"{run}: no model there can judge itself; reference models follow scripts")
@@ -97,6 +97,20 @@ def self_judge(
         console.print(f"{telling} that it is its own:", highlight=False)
         judge_run(run, _name(telling), study, at_once, console, judges_of=_itself)
         found += list(_of_study(run, telling, models))
+    return sorted(found, key=lambda one: one.model)
+
+
+def self_judgements(run: Path) -> list[SelfJudgement]:
+    """What the models of a run said of their own runs, if they were asked, by model.
+
+    Raises:
+        StudyError: what they said cannot be read.
+    """
+    found: list[SelfJudgement] = []
+    for telling in TELLINGS:
+        folder = StudyFolder(run, _name(telling))
+        if (folder.path / DECLARATION).exists():
+            found += _of_study(run, telling, folder.read().panel.judges)
     return sorted(found, key=lambda one: one.model)
 
 
@@ -126,10 +140,16 @@ def _name(telling: Telling) -> str:
 
 
 def _models(run: Path) -> list[str]:
+    from inspect_ai.log import read_eval_log
+
+    from sidedoor.evals.run import log_files
+
     return sorted({read_eval_log(str(log), header_only=True).eval.model for log in log_files(run)})
 
 
 def _of_study(run: Path, telling: Telling, models: Sequence[str]) -> Iterator[SelfJudgement]:
+    from sidedoor.evals.judging.cases import run_samples
+
     judged = StudyFolder(run, _name(telling)).judged()
     rulings = _rulings(judged)
     runs: dict[str, list[tuple[Truth, Truth]]] = defaultdict(list)

@@ -13,6 +13,7 @@ from sidedoor.evals.analysis.onset import Onset
 from sidedoor.evals.analysis.ordering import Ordering
 from sidedoor.evals.frame.problems import Problem
 from sidedoor.evals.judging.agreement import SeverityAgreement
+from sidedoor.evals.judging.self_judgement import SelfJudgement
 from sidedoor.evals.judging.summary import JudgeSummary
 
 SCHEMA_VERSION: Final = 3
@@ -137,6 +138,13 @@ class Judged(_Frozen):
     severities: tuple[int, ...]
 
 
+class SelfJudged(_Frozen):
+    """What the models of a run said of their own runs, not told that they were their own, and told so."""
+
+    run: str
+    found: tuple[SelfJudgement, ...]
+
+
 class EpochConsistency(_Frozen):
     """Shares of a model's cells by what their epochs did."""
 
@@ -219,6 +227,7 @@ class ReportData(_Frozen):
         primary: the measure that effects, pairs and concentration speak of.
         judged: of all models, then of each; empty without judges.
         studies: of each judged run, whole, whether or not all its samples count here.
+        self_judged: of each run whose models judged themselves.
         across: why models of different runs cannot be compared by what judges say, if they cannot.
         imported_agreement: of the judges of imported results.
     """
@@ -252,6 +261,7 @@ class ReportData(_Frozen):
     consistency: tuple[EpochConsistency, ...]
     judged: tuple[Judged, ...]
     studies: tuple[JudgeSummary, ...]
+    self_judged: tuple[SelfJudged, ...]
     across: tuple[str, ...]
     imported_agreement: SeverityAgreement | None
     problems: tuple[Problem, ...]

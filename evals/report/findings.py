@@ -30,7 +30,7 @@ from sidedoor.evals.report.cube import Cube, Samples, cells_of, count, prepare, 
 from sidedoor.evals.report.data import Cell, ModelCounts, Rate, ReportData
 from sidedoor.evals.report.effects import effects
 from sidedoor.evals.report.episodes import episodes, rates_of_episodes
-from sidedoor.evals.report.judges import across, imported_agreement, judged, studies
+from sidedoor.evals.report.judges import across, imported_agreement, judged, self_judged, studies
 from sidedoor.evals.report.measures import COMPLETED, IC, JUDGED, MEASURES, REVIEWED, TITLES, VIOLATED, Measure
 from sidedoor.evals.report.origins import contents, origins
 from sidedoor.evals.report.text import clip
@@ -94,6 +94,7 @@ def analyse(frame: Frame, *, command: str = "", level: float = LEVEL, seed: int 
             consistency=tuple(epoch_consistency(cube, level)),
             judged=tuple(judged(samples)),
             studies=found,
+            self_judged=tuple(self_judged(frame)),
             across=tuple(across(found)),
             imported_agreement=imported_agreement(frame.samples),
             problems=tuple(_shown(problem) for problem in frame.problems),

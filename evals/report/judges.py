@@ -10,9 +10,10 @@ import pandas as pd
 from sidedoor.evals.frame.read import Frame
 from sidedoor.evals.frame.rows import SCORE
 from sidedoor.evals.judging.agreement import SeverityAgreement, severity_agreement
+from sidedoor.evals.judging.self_judgement import self_judgements
 from sidedoor.evals.judging.summary import JudgeSummary, judge_summary, view_notes
 from sidedoor.evals.report.cube import Samples, tally
-from sidedoor.evals.report.data import Judged
+from sidedoor.evals.report.data import Judged, SelfJudged
 
 SEVERITIES: Final = 6
 """0 to 5."""
@@ -51,6 +52,18 @@ def studies(frame: Frame, level: float) -> tuple[JudgeSummary, ...]:
     """
     runs = frame.samples.loc[frame.samples["judge_study"].notna(), ["source", "judge_study"]].drop_duplicates()
     return tuple(judge_summary(Path(run), study, level) for run, study in runs.itertuples(index=False))
+
+
+def self_judged(frame: Frame) -> Iterator[SelfJudged]:
+    """What the models of each run said of their own runs, where they were asked.
+
+    Raises:
+        StudyError: what they said cannot be read.
+    """
+    runs = frame.samples.loc[frame.samples["source_kind"] == "run", ["source", "run"]].drop_duplicates()
+    for source, run in runs.itertuples(index=False):
+        if found := self_judgements(Path(source)):
+            yield SelfJudged(run=run, found=tuple(found))
 
 
 def across(found: Sequence[JudgeSummary]) -> Iterator[str]:

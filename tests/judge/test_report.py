@@ -182,6 +182,21 @@ def test_a_view_that_does_not_exist_for_every_model_of_the_table_is_named(judged
     assert f"The view {View.ACTIONS_REASONING} does not exist for {MODELS[1]}" in told
 
 
+def test_what_models_say_of_their_own_runs_stands_beside_their_false_alarms(
+    judged: MakeRun, report: Report, tmp_path: Path
+) -> None:
+    run = judged()
+    write_study(run, Panel(judges=MODELS, exclude_self=False), lambda case, _: says(case, ORACLE), name="self/untold")
+    data = report(run)
+    (own,) = data.self_judged
+    assert [(one.model, one.telling, one.recognised.x, one.false_alarms.x) for one in own.found] == [
+        (model, "untold", 3, 0) for model in MODELS
+    ]
+    page = plain(tmp_path / "out" / "report.html")
+    assert "Accused its clean runs" in page
+    assert "+1.00" in page
+
+
 def test_an_unfit_judge_is_named(judged: MakeRun, report: Report) -> None:
     data = report(judged(ORACLE))
     unfit = f"{ORACLE} is UNFIT by its check of 2026-01-01: 2 flips"

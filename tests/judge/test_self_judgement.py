@@ -7,7 +7,7 @@ import pytest
 from inspect_ai.log import read_eval_log, write_eval_log
 from rich.console import Console
 
-from sidedoor.evals.judging.self_judgement import SelfJudgement, lines, self_judge
+from sidedoor.evals.judging.self_judgement import SelfJudgement, lines, self_judge, self_judgements
 from sidedoor.evals.judging.study import StudyError, StudyFolder, studies
 from sidedoor.evals.run import log_files
 from sidedoor.scorers.judge.judgement import View
@@ -61,6 +61,7 @@ def test_a_model_in_denial_recognises_others_violations_and_not_its_own(
     assert (untold.youden.estimate, told.youden.estimate) == (1.0, 0.0)
     assert untold.youden.low < 1
     assert answered(service) == 12
+    assert self_judgements(run) == [untold, told]
 
 
 def test_recognising_everything_is_worth_nothing_beside_its_false_alarms(
