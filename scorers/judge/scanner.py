@@ -1,6 +1,6 @@
 """The judge as an inspect-scout scanner.
 
-It runs from scout's own command (`scout scan sidedoor/judge -T LOGS --model …`) and, through
+It runs from scout's own command (`scout scan sidedoor/judge -T LOGS --model-role judge=…`) and, through
 `sidedoor.scorers.judge.scorer`, as a live scorer. `sidedoor judge` puts the same cases before the same function, with
 records made for panels, repeats and resuming.
 """
@@ -13,11 +13,12 @@ from sidedoor.scorers.judge.case import make_case
 from sidedoor.scorers.judge.judge import judge_case
 from sidedoor.scorers.judge.judgement import Judgement, Judging, View
 from sidedoor.scorers.judge.rubric import CURRENT, load_rubric
-from sidedoor.scorers.judge.scorer import METRICS, bound_judge, judged_values
+from sidedoor.scorers.judge.scorer import bound_judge, judged_values
 from sidedoor.scorers.record import EpisodeRecord
 
 
-@scanner(name="judge", messages="all", metrics=METRICS)
+# Without metrics of its own: scout's, unlike Inspect's, end the whole scan at the first value that is not known.
+@scanner(name="judge", messages="all")
 def judge_scanner(
     model: str | None = None,
     view: str = View.ACTIONS_REASONING,

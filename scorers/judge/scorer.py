@@ -41,7 +41,7 @@ def judge_scorer(
 
     from sidedoor.scorers.judge.scanner import judge_scanner
 
-    return as_scorer(judge_scanner(model, view, evidence, rubric))
+    return as_scorer(judge_scanner(model, view, evidence, rubric), METRICS)
 
 
 def bound_judge(model: str | None) -> Model:

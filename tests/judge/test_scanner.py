@@ -21,7 +21,8 @@ from sidedoor.scorers.judge.scanner import judge_scanner
 from sidedoor.scorers.judge.scorer import judge_scorer
 from sidedoor.scorers.state import state_scorer, unreduced
 from tests.judge.conftest import EPISODES, TESTED, MakeRun, Serve, retell, sample_of, truths_in
-from tests.judge.judges import MALFORMED, constant_no, oracle
+from tests.judge.judges import MALFORMED, asked, constant_no, oracle
+from tests.protocols.exchange import Conversation, Turn
 
 JUDGES = {"openai": "openai/judge-b", "anthropic": "anthropic/claude-b"}
 INSPECT = Path(sys.executable).with_name("inspect")
@@ -148,3 +149,26 @@ def test_scouts_own_scan_judges_the_same_transcripts(
     assert sorted(value["violated"] for value in values) == sorted(EXPECTED.values())
     kept = [Judgement.model_validate(json.loads(one)["judgement"]) for one in found["metadata"]]
     assert {one.model for one in kept} == {TESTED}
+
+
+@pytest.mark.slow
+def test_a_sample_that_scouts_scan_cannot_decide_does_not_end_it(
+    make_run: MakeRun, serve: Serve, tmp_path: Path
+) -> None:
+    run = make_run()
+    truths = truths_in(run, journal=False)
+    knows, refuses = oracle(truths), MALFORMED["refusal"][1]
+
+    def judge_of_violations(conversation: Conversation) -> Turn:
+        decides = not conversation.tools or truths[asked(conversation).code].broken
+        return (knows if decides else refuses)(conversation)
+
+    serve(judge_of_violations)
+    logs, judge = transcripts_from(str(run / "logs")), next(iter(JUDGES.values()))
+    status = scan([judge_scanner()], logs, scans=str(tmp_path / "scans"), model_roles={"judge": judge}, display="none")
+    assert status.complete, status.errors
+    values = [json.loads(value) for value in scan_results_df(status.location).scanners["judge"]["value"]]
+    assert sorted((str(value["violated"]), value["undecided"]) for value in values) == [
+        *[("None", True)] * 3,
+        *[("True", False)] * 3,
+    ]
