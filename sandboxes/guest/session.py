@@ -1,8 +1,8 @@
 """Command session: runs commands and reads and writes files for whoever holds the other end of its standard streams.
 
-Frames in both directions are a header (payload bytes, request number, kind) and a payload. Every command gets a
-supervisor process of its own that adopts the command's orphans, so that a time-out can end the whole tree, whatever
-it has done to its process groups. A command is over when its main process is; what it left in the background lives on.
+Frames in both directions are a header (payload bytes, request number, kind) and a payload. Orphans of commands become
+children of this process, so that a time-out can end a command's whole tree, whatever it has done to its sessions and
+process groups. A command is over when its main process is; what it left in the background lives on.
 """
 # pathlib and typing take longer to import than everything else here together
 # ruff: noqa: PTH103, PTH118, PTH120, PTH123, PTH208
@@ -24,7 +24,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any, NoReturn, TypeAlias
 
     Order: TypeAlias = dict[str, Any]
@@ -36,7 +36,7 @@ MAX_FRAME = 1 << 22
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
 KILL_SECONDS = 5.0
-NOBODY = -1
+NEVER = float("inf")
 
 HOME = "/home/operator"
 ENVIRONMENT = {
@@ -64,153 +64,122 @@ def fault(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-# ---- the supervisor of one command --------------------------------------------------------------------------------
+# ---- processes ----------------------------------------------------------------------------------------------------
 
 
-def descendants(root: int) -> set[int]:
-    """Ids of all living processes below `root`."""
-    children: dict[int, list[int]] = {}
+class Process:
+    """A process as the system lists it."""
+
+    def __init__(self, number: int, facts: bytes) -> None:
+        fields = facts.rpartition(b")")[2].split()
+        self.id, self.ended = number, fields[0] == b"Z"
+        self.parent, self.session = int(fields[1]), int(fields[3])
+        self.identity = number, fields[19]  # ids are given out again, but not within the same tick
+
+
+def processes() -> Iterator[Process]:
+    """All processes that can be seen."""
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                state, parent = file.read().rpartition(b")")[2].split()[:2]
-                if state != b"Z":
-                    children.setdefault(int(parent), []).append(int(name))
+                yield Process(int(name), file.read())
+
+
+def has_children() -> bool:
+    """Whether this process has any: commands, or their orphans."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def below(roots: set[int], living: Sequence[Process]) -> set[int]:
+    """Ids of `roots` and of all processes below them."""
     found: set[int] = set()
-    frontier = [root]
-    while frontier:
-        fresh = children.get(frontier.pop(), [])
-        found.update(fresh)
-        frontier.extend(fresh)
+    while roots:
+        found |= roots
+        roots = {one.id for one in living if one.parent in roots} - found
     return found
 
 
-def end_tree() -> None:
-    """Kill every process below this one; stopped first, so that none can fork its way out."""
-    deadline = time.monotonic() + KILL_SECONDS
-    while time.monotonic() < deadline:
-        stopped: set[int] = set()
-        while fresh := descendants(os.getpid()) - stopped:
-            for process in fresh:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(process, signal.SIGSTOP)
-            stopped |= fresh
-        if not stopped:
-            return
-        for process in stopped:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(process, signal.SIGKILL)
-        time.sleep(0.002)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+def signal_all(targets: set[int], number: int) -> None:
+    for target in targets:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(target, number)
 
 
-def tell(status: int, **outcome: Any) -> None:
-    os.write(status, json.dumps(outcome).encode() + b"\n")
+class CannotStartError(Exception):
+    """A command could not be started.
+
+    Attributes:
+        place: `cwd` or `program`.
+        errno: why.
+    """
+
+    def __init__(self, place: str, number: int) -> None:
+        super().__init__(place)
+        self.place, self.errno = place, number
 
 
-def become(order: Order, streams: Sequence[int], status: int) -> NoReturn:
-    """Turn this process into the command; report why, if that fails."""
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-    os.setsid()
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+def spawn(order: Order, streams: Sequence[int]) -> int:
+    """Start a command in a session of its own; returns its process id.
+
+    A fork would copy this interpreter page by page, which takes longer than most commands do.
+    """
     environment = {**ENVIRONMENT, **order["env"]}
     place = "cwd"
     try:
         os.chdir(os.path.join(HOME, order["cwd"]))
         place = "program"
-        os.execvpe(order["argv"][0], order["argv"], environment)  # noqa: S606 - there is no shell on purpose
-    except (OSError, ValueError) as error:
-        tell(status, failed=place, errno=getattr(error, "errno", None) or errno.EINVAL)
-    os._exit(127)
-
-
-def wait_for(main: int, seconds: float | None) -> dict[str, Any]:
-    """Exit status of `main`, or why it was not waited for to the end: `timed_out` or `cancelled`."""
-    deadline = None if seconds is None else time.monotonic() + seconds
-    while True:
-        with contextlib.suppress(ChildProcessError):
-            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                if ended[0] == main:
-                    code = os.waitstatus_to_exitcode(ended[1])
-                    return {"exit": code if code >= 0 else 128 - code}
-        left = 3600.0 if deadline is None else deadline - time.monotonic()
-        if left <= 0:
-            return {"timed_out": True}
-        received = signal.sigtimedwait({signal.SIGCHLD, signal.SIGTERM}, left)
-        if received is not None and received.si_signo == signal.SIGTERM:
-            return {"cancelled": True}
-
-
-def supervise(order: Order, streams: Sequence[int], status: int) -> None:
-    """Run one command to its end in a process of its own."""
-    keep = {*streams, status}
-    nothing = os.open("/dev/null", os.O_RDWR)
-    for number in range(3):
-        os.dup2(nothing, number)
-    for number in map(int, os.listdir("/proc/self/fd")):
-        if number > 2 and number not in keep:
-            with contextlib.suppress(OSError):
-                os.close(number)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGTERM))
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    try:
-        main = os.fork()
-    except OSError as error:
-        tell(status, failed="program", errno=error.errno)
-        return
-    if main == 0:
-        become(order, streams, status)
-    for stream in streams:
-        os.close(stream)
-    outcome = wait_for(main, order["timeout"])
-    if "exit" not in outcome:
-        end_tree()
-    tell(status, **outcome)
+        os.putenv("PATH", environment["PATH"])  # this is where it looks for programs, and not in `environment`
+        return os.posix_spawnp(
+            order["argv"][0],
+            order["argv"],
+            environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, stream, number) for number, stream in enumerate(streams)],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+        )
+    except (OSError, ValueError, IndexError) as error:
+        raise CannotStartError(place, getattr(error, "errno", None) or errno.EINVAL) from None
 
 
 # ---- the session --------------------------------------------------------------------------------------------------
 
 
 class Command:
-    """A running command: its pipes, what is still to be fed to it, how much it has said."""
+    """A running command: its process, its pipes, what is still to be fed to it, how much it has said."""
 
     def __init__(self, session: Session, request: int, order: Order) -> None:
         self.session, self.request = session, request
         self.limit = order["limit"]
+        self.elders = {one.identity for one in processes()} if has_children() else set()
+        self.deadline = NEVER if order["timeout"] is None else time.monotonic() + order["timeout"]
         self.sent = {b"o": 0, b"e": 0}
         self.input: list[memoryview] = []
         self.input_ended, self.over = False, False
         stdin, feed = os.pipe()
         heard, stdout = os.pipe()
         complaints, stderr = os.pipe()
-        self.status, status = os.pipe()
-        self.supervisor = 0
-        try:
-            self.supervisor = os.fork()
-        except OSError as error:
-            self.supervisor = NOBODY
-            tell(status, failed="program", errno=error.errno)
-        if self.supervisor == 0:
-            try:
-                supervise(order, (stdin, stdout, stderr), status)
-            finally:
-                os._exit(0)
-        for end in (stdin, stdout, stderr, status):
-            os.close(end)
         for end in (feed, heard, complaints):
             os.set_blocking(end, False)
         self.stdin: int | None = feed
         self.streams = {b"o": heard, b"e": complaints}
-        watch = session.selector.register
-        watch(heard, selectors.EVENT_READ, lambda: self.on_output(b"o", CHUNK))
-        watch(complaints, selectors.EVENT_READ, lambda: self.on_output(b"e", CHUNK))
-        watch(self.status, selectors.EVENT_READ, self.on_status)
+        session.selector.register(heard, selectors.EVENT_READ, lambda: self.on_output(b"o", CHUNK))
+        session.selector.register(complaints, selectors.EVENT_READ, lambda: self.on_output(b"e", CHUNK))
+        session.active[request] = self
+        try:
+            self.main = spawn(order, (stdin, stdout, stderr))
+        except CannotStartError as error:
+            self.finish({"failed": error.place, "errno": error.errno})
+        else:
+            session.running[self.main] = self
+            session.started.add(self.main)
+        finally:
+            for end in (stdin, stdout, stderr):
+                os.close(end)
 
     def feed(self, payload: bytes) -> None:
         """Queue standard input; an empty payload ends it."""
@@ -252,10 +221,8 @@ class Command:
             if kept:
                 send(self.request, kind, kept)
 
-    def on_status(self) -> None:
-        line = os.read(self.status, 4096).partition(b"\n")[0]
-        outcome = json.loads(line) if line else {"exit": 128 + signal.SIGKILL}
-        self.session.forget(self.status)
+    def finish(self, outcome: dict[str, Any]) -> None:
+        """Report how it ended; what it left in the background lives on, unheard."""
         for kind in list(self.streams):
             self.drain(kind)
         self.over = True
@@ -275,10 +242,8 @@ class Command:
             left -= self.sent[kind] - before
 
     def cancel(self) -> None:
-        """End it and everything below it."""
-        if self.supervisor != NOBODY:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.supervisor, signal.SIGTERM)
+        """End it and everything that it started."""
+        self.session.end(self, {"cancelled": True})
 
 
 class Upload:
@@ -318,12 +283,72 @@ class Session:
         self.selector.register(0, selectors.EVENT_READ, self.on_frames)
         self.received = bytearray()
         self.active: dict[int, Work] = {}
+        self.running: dict[int, Command] = {}  # by main process
+        self.started: set[int] = set()  # main processes, ended ones as well
+        self.deaths, bell = os.pipe()
+        for end in (self.deaths, bell):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        self.selector.register(self.deaths, selectors.EVENT_READ, self.on_death)
 
     def run(self) -> NoReturn:
         while True:
-            for key, _ in self.selector.select():
+            first = min((command.deadline for command in self.running.values()), default=NEVER)
+            for key, _ in self.selector.select(None if first == NEVER else max(0.0, first - time.monotonic())):
                 if self.selector.get_map().get(key.fd) is key:  # not forgotten by an earlier event of this round
                     key.data()
+            now = time.monotonic()
+            for command in [one for one in self.running.values() if one.deadline <= now]:
+                self.end(command, {"timed_out": True})
+
+    def on_death(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.deaths, CHUNK)
+        self.reap()
+
+    def reap(self) -> None:
+        """Collect what has ended: main processes, and orphans, which come to this process."""
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                command = self.running.pop(ended[0], None)
+                if command is not None:
+                    code = os.waitstatus_to_exitcode(ended[1])
+                    command.finish({"exit": code if code >= 0 else 128 - code})
+
+    def end(self, command: Command, outcome: dict[str, Any]) -> None:
+        """Kill all that a command has started, and report; stopped first, so that nothing can fork its way out."""
+        if self.running.pop(command.main, None) is None:
+            return
+        deadline = time.monotonic() + KILL_SECONDS
+        while time.monotonic() < deadline:
+            stopped: set[int] = set()
+            while fresh := self.tree(command) - stopped:
+                signal_all(fresh, signal.SIGSTOP)
+                stopped |= fresh
+            if not stopped:
+                break
+            signal_all(stopped, signal.SIGKILL)
+            time.sleep(0.002)
+            self.reap()
+        command.finish(outcome)
+
+    def tree(self, command: Command) -> set[int]:
+        """Living processes that a command has started, once it no longer counts as running.
+
+        They descend from its main process, or from an orphan that stayed in its session, or from one that is in a
+        session of its own and younger than the command. What earlier commands do in the background is left alone.
+        """
+        living = [one for one in processes() if not one.ended]
+        roots = {
+            one.id
+            for one in living
+            if one.parent == os.getpid()
+            and one.id not in self.running
+            and (
+                one.session == command.main or (one.session not in self.started and one.identity not in command.elders)
+            )
+        }
+        return below(roots, living)
 
     def unwatch(self, descriptor: int) -> None:
         with contextlib.suppress(KeyError):
@@ -370,7 +395,7 @@ class Session:
 
     def begin(self, request: int, kind: bytes, order: Order) -> None:
         if kind == b"R":
-            self.active[request] = Command(self, request, order)
+            Command(self, request, order)
         elif kind == b"W":
             self.active[request] = Upload(self, request, order)
         elif kind == b"G":
@@ -404,7 +429,8 @@ def protect() -> None:
 
 def serve() -> NoReturn:
     """Serve until standard input ends."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors need no reaping: they report on their pipe
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     os.umask(0o022)
     os.chdir(HOME)
     Session().run()

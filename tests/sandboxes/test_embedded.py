@@ -195,7 +195,7 @@ async def test_the_agents_machine_shows_no_process_of_the_services_and_none_of_t
     room = await open_embedded()
     listed = (await room.sh("ps -eo args")).stdout.splitlines()[1:]
     assert not [line for line in listed if "opsd" in line or "bwrap" in line or "pytest" in line]
-    assert len(listed) == 4  # the first process, the session, the command's supervisor, and ps
+    assert len(listed) == 3  # the first process, the session, and ps
 
 
 # ---- control groups, where a part of their hierarchy is this user's -------------------------------------------------

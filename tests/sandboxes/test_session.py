@@ -40,6 +40,16 @@ time.sleep(7004)" &
     assert left == ""
 
 
+async def test_a_time_out_leaves_other_commands_and_what_earlier_ones_do_in_the_background_alone(room):
+    await room.sh("sleep 7021 & (setsid sleep 7022 &) ; (while :; do sleep 0.05; done) &")
+    beside = asyncio.create_task(room.sh("sleep 1.5; echo done"))
+    assert (await room.sh("(setsid sleep 7023 &); sleep 7024", timeout=1)).timed_out
+    assert (await beside).stdout == "done\n"
+    left = (await room.sh("ps -eo args")).stdout.splitlines()
+    assert [line for line in left if line.startswith("sleep 702")] == ["sleep 7021", "sleep 7022"]
+    assert "sleep 0.05" in left
+
+
 async def test_what_was_written_before_a_time_out_is_kept(sandbox):
     with pytest.raises(CommandTimeoutError) as caught:
         await sandbox.exec(["bash", "-c", "echo so far; sleep 60"], timeout=1)
