@@ -19,6 +19,7 @@ MEBIBYTE: Final = 2**20
 AGENT_USER: Final = "operator"
 AGENT_UID: Final = 1000
 AGENT_HOME: Final = "/home/operator"
+DESK: Final = "/opt/desk"
 DESK_UID: Final = 990
 SESSION_COMMAND: Final = ("/usr/bin/python3", "-I", "-S", "/usr/lib/shelld/session.py")
 GATEWAY_COMMAND: Final = ("/usr/bin/python3", "-I", "-S", "/usr/lib/opsd/gateway.py")
@@ -73,7 +74,7 @@ def host_config(labels: Mapping[str, str]) -> dict[str, Any]:
             {"Name": "fsize", "Soft": HOME_BYTES, "Hard": HOME_BYTES},  # a sparse file must not read as a terabyte
         ],
         "LogConfig": {"Type": "none"},
-        "Tmpfs": {"/opt/desk": f"rw,exec,nosuid,nodev,size=2m,uid={DESK_UID},gid={DESK_UID},mode=0755"},
+        "Tmpfs": {DESK: f"rw,exec,nosuid,nodev,size=2m,uid={DESK_UID},gid={DESK_UID},mode=0755"},
         "Mounts": [_volume(path, options, labels) for path, options in VOLUMES.items()],
     }
 

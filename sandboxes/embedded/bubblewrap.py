@@ -1,6 +1,6 @@
 """What bubblewrap is told: which namespaces, which files, what is refused.
 
-An episode gets two machines that share nothing but the folder with the programs and their socket: the services write
+An episode's services and its agent share nothing but the folder with the programs and their socket: the services write
 it, the agent's machine has it read-only. Both run as one user of this system, so it is their namespaces that keep
 them apart. The agent's machine has processes, mounts, network, IPC and capabilities of its own, and no way to name a
 process outside. What it can see of its own making (mounts, command lines, names) must not tell what it is for.
@@ -14,11 +14,13 @@ from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from sidedoor.sandboxes.embedded.base import TOP, Base
+from sidedoor.sandboxes.embedded.desks import machine_user
 from sidedoor.sandboxes.embedded.seccomp import program
 from sidedoor.sandboxes.hardening import (
     AGENT_HOME,
     AGENT_UID,
     AGENT_USER,
+    DESK,
     DESK_UID,
     HOME_BYTES,
     MEMORY_BYTES,
@@ -28,7 +30,6 @@ from sidedoor.sandboxes.hardening import (
 )
 from sidedoor.sandboxes.image import PROFILE, guest_program
 
-DESK: Final = "/opt/desk"
 SHELLD: Final = "/usr/local/lib/shelld"
 OPSD: Final = "/usr/local/lib/opsd"
 PYTHON: Final = ("/usr/bin/python3", "-I", "-S")
@@ -92,12 +93,11 @@ class Recipe:
         return [bwrap, "--args", str(self.data("\0".join(self.options).encode())), "--", *argv]
 
 
-def services_machine(base: Base, desk: str) -> Recipe:
-    """The machine of the world: its folder to write to, its programs, and nothing else."""
+def services_machine(base: Base) -> Recipe:
+    """The machine of the services: their programs, and nothing else; each gets its folder as a descriptor."""
     recipe = _machine(base)
-    for name in ("gateway.py", "client.pl"):
+    for name in ("opsd.py", "gateway.py", "client.pl"):
         recipe.file(f"{OPSD}/{name}", guest_program(name))
-    recipe.say("--bind", desk, DESK)
     _finish(recipe)
     return recipe
 
@@ -125,6 +125,14 @@ def agent_machine(base: Base, desk: str, hostname: str) -> Recipe:
     recipe.say("--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev")
     _finish(recipe)
     return recipe
+
+
+def started(recipe: Recipe, *argv: str) -> list[str]:
+    """The command line that starts a program by a recipe, without root's rights."""
+    bubblewrap, user = recipe.command("bwrap", *argv), machine_user()
+    if user == os.geteuid():
+        return bubblewrap
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--", *bubblewrap]
 
 
 def limits(lifetime_s: int, *, grouped: bool) -> dict[str, Any]:

@@ -13,6 +13,33 @@ from sidedoor.sandboxes.streams import MAX_STDERR
 ENVIRONMENT: Final = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
+class Complaints:
+    """What processes write to standard error; called, the first 16 KiB of it.
+
+    Attributes:
+        descriptor: to be their standard error; -1 once this is closed.
+    """
+
+    def __init__(self) -> None:
+        self.descriptor = os.memfd_create("stderr")
+        self._kept = b""
+
+    def __call__(self) -> bytes:
+        return self._kept if self.descriptor < 0 else os.pread(self.descriptor, MAX_STDERR, 0)
+
+    def last_words(self) -> str:
+        """The last line, or that there is none."""
+        lines = self().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else "no message"
+
+    def close(self) -> None:
+        """Let go of the file, and keep what it holds."""
+        if self.descriptor >= 0:
+            self._kept = self()
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
 class Process:
     """A process known by its descriptor, which stays right when process ids are given out again.
 
@@ -70,26 +97,15 @@ class Child(Process):
         standard: descriptor that is its standard input and output.
         inherited: descriptors that it gets besides.
         then: called when it has ended.
+
+    Attributes:
+        complaints: what it, and whatever runs in it, has written to standard error.
     """
 
     def __init__(self, argv: Sequence[str], standard: int, inherited: Sequence[int], then: Callable[[], None]) -> None:
-        self._log: int | None = os.memfd_create("stderr")
-        self._last_words = b""
-        self._process = subprocess.Popen(
-            argv,
-            stdin=standard,
-            stdout=standard,
-            stderr=self._log,
-            pass_fds=inherited,
-            env=ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-        )
+        self.complaints = Complaints()
+        self._process = spawn(argv, standard, inherited, self.complaints)
         super().__init__(os.pidfd_open(self._process.pid), then)
-
-    def complaints(self) -> bytes:
-        """What it, and whatever runs in it, has written to standard error, up to 16 KiB."""
-        return self._last_words if self._log is None else os.pread(self._log, MAX_STDERR, 0)
 
     def kill_group(self) -> None:
         """End it and what it started in its session."""
@@ -99,9 +115,22 @@ class Child(Process):
 
     def close(self) -> None:
         """Let go of it, after its end."""
-        if self._log is not None:
-            self._process.wait()
-            self._last_words = self.complaints()
-            os.close(self._log)
-            self._log = None
+        self._process.wait()
+        self.complaints.close()
         super().close()
+
+
+def spawn(
+    argv: Sequence[str], standard: int, inherited: Sequence[int], complaints: Complaints
+) -> "subprocess.Popen[bytes]":
+    """Start a program in a session of its own, with nothing of this process's environment."""
+    return subprocess.Popen(
+        argv,
+        stdin=standard,
+        stdout=standard,
+        stderr=complaints.descriptor,
+        pass_fds=inherited,
+        env=ENVIRONMENT,
+        cwd="/",
+        start_new_session=True,
+    )

@@ -9,7 +9,6 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
 import shutil
 import signal
 import tempfile
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from sidedoor.sandboxes.hardening import DESK
 from sidedoor.sandboxes.machine import ProviderUnavailableError
 
 NOBODY: Final = 65534
@@ -40,16 +40,11 @@ def machine_user() -> int:
     return NOBODY if any(first <= NOBODY < first + count for first, _, count in ranges) else user
 
 
-def new_name() -> str:
-    """A name that no desk has."""
-    return f"desk-{secrets.token_hex(8)}"
-
-
 class Desk:
     """A shared folder of this process's.
 
     Args:
-        name: from `new_name`.
+        name: `desk-` and 16 hexadecimal digits, as no other desk has.
 
     Attributes:
         path: the folder around it, of that name.
@@ -60,7 +55,7 @@ class Desk:
     """
 
     def __init__(self, name: str) -> None:
-        self.path = _place() / name
+        self.path = place() / name
         self.shared = self.path / "desk"
         fresh = self.path.with_suffix(".new")
         try:
@@ -96,12 +91,12 @@ def others_desks() -> Iterator[tuple[Path, bool]]:
 
 
 def end_users(desk: Path) -> None:
-    """End the processes that keep a desk: those that were started with its path as an argument."""
-    wanted = os.fsencode(desk)
+    """End the agent's processes at a desk: those that have it among their mounts. Its services end with them."""
+    wanted = os.fsencode(f"/{desk.name}/desk {DESK} ")
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if wanted in (process / "cmdline").read_bytes().split(b"\0"):
-                os.killpg(int(process.name), signal.SIGKILL)
+            if wanted in (process / "mountinfo").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def remove(desk: Path) -> None:
@@ -134,10 +129,10 @@ def _places() -> list[str]:
     return list(dict.fromkeys([*PLACES, tempfile.gettempdir()]))
 
 
-def _place() -> Path:
+def place() -> Path:
     """The first folder that can be written to, and from which programs can be started."""
-    for place in _places():
+    for folder in _places():
         with contextlib.suppress(FileNotFoundError):
-            if os.access(place, os.W_OK | os.X_OK) and not os.statvfs(place).f_flag & os.ST_NOEXEC:
-                return Path(place)
+            if os.access(folder, os.W_OK | os.X_OK) and not os.statvfs(folder).f_flag & os.ST_NOEXEC:
+                return Path(folder)
     raise ProviderUnavailableError(f"programs can be started from none of {', '.join(_places())}")

@@ -1,10 +1,8 @@
-"""A machine that is two bubblewraps: one for the services, one for the agent.
+"""A machine that is a bubblewrap for the agent, and a process for the services in another that all episodes share.
 
-The services' one is started by a shell that outlives this process, so that the shared folder is removed even if this
-process is killed: their stream ends, the gateway ends, and with it the machine. The agent's first process
-(`guest/shelld.py`) starts command sessions, and hands out descriptors of itself and of the folders that the agent can
-write. Frozen, the agent's machine is dead: once its first process has ended, the kernel has ended all the others. What
-it leaves in those folders stays readable through the descriptors.
+The agent's first process (`guest/shelld.py`) starts command sessions, and hands out descriptors of itself and of the
+folders that the agent can write. Frozen, the agent's machine is dead: once its first process has ended, the kernel has
+ended all the others. What it leaves in those folders stays readable through the descriptors.
 """
 
 import asyncio
@@ -18,10 +16,11 @@ from typing import Final, TypeVar
 import anyio
 
 from sidedoor.sandboxes.embedded.base import Base
-from sidedoor.sandboxes.embedded.bubblewrap import OPSD, PYTHON, SHELLD, Recipe, agent_machine, limits, services_machine
-from sidedoor.sandboxes.embedded.children import Child, Process
-from sidedoor.sandboxes.embedded.desks import Desk, machine_user, new_name
+from sidedoor.sandboxes.embedded.bubblewrap import PYTHON, SHELLD, agent_machine, limits, started
+from sidedoor.sandboxes.embedded.children import Child, Complaints, Process
+from sidedoor.sandboxes.embedded.desks import Desk
 from sidedoor.sandboxes.embedded.groups import delegated_group, joining, make_group, remove_group
+from sidedoor.sandboxes.embedded.services import Services
 from sidedoor.sandboxes.embedded.tree import tar_stream
 from sidedoor.sandboxes.hardening import AGENT_HOME
 from sidedoor.sandboxes.machine import MachineGoneError, ProviderUnavailableError
@@ -35,22 +34,6 @@ END_S: Final = 5.0
 ROOTS: Final = (AGENT_HOME, "/tmp")  # noqa: S108 - the machine's
 """Folders that the agent can write to, in the order in which their descriptors arrive."""
 
-THEN_TIDY_UP: Final = """
-group="$1"; shift
-"$@"
-chmod -R u+w "$0"; rm -rf "$0"
-for _ in 1 2 3 4 5 6 7 8 9; do [ -d "$group" ] || break; rmdir "$group" || sleep 0.2; done 2>/dev/null
-"""
-"""Shell text: run a command, then remove the folder that is the shell's own name, and the control group before it."""
-
-
-def started(recipe: Recipe, *argv: str) -> list[str]:
-    """The command line that starts a program by a recipe, without root's rights."""
-    bubblewrap, user = recipe.command("bwrap", *argv), machine_user()
-    if user == os.geteuid():
-        return bubblewrap
-    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--", *bubblewrap]
-
 
 class EmbeddedMachine:
     """A machine in namespaces of this system (see `Machine`).
@@ -61,16 +44,18 @@ class EmbeddedMachine:
         removed: whether it is gone.
     """
 
-    def __init__(self, base: Base, spec: WorkplaceSpec, run: str) -> None:
+    def __init__(self, base: Base, services: Services, spec: WorkplaceSpec, run: str) -> None:
         self.run = run
-        self.name = new_name()
+        self.name = services.new_name()
         self.removed = False
         self._base = base
+        self._common = services
         self._spec = spec
         self._desk: Desk | None = None
         self._group: Path | None = None
         self._folders: dict[str, int] = {}
-        self._services: Child | None = None
+        self._complaints = Complaints()
+        self._services: Process | None = None
         self._gateway: Stream | None = None
         self._agent: Child | None = None
         self._control: socket.socket | None = None
@@ -81,16 +66,17 @@ class EmbeddedMachine:
     async def start(self) -> Stream:
         """Start both halves; returns the gateway's streams."""
         self._desk = Desk(self.name)
-        folder, shared = str(self._desk.path), str(self._desk.shared)
         if parent := delegated_group():
             self._group = make_group(parent, self.name)
-        self._start_agent(shared)
-        ours, theirs = socket.socketpair()
-        with theirs, services_machine(self._base, shared) as recipe:
-            command = started(recipe, *PYTHON, f"{OPSD}/gateway.py")
-            keeper = ["sh", "-c", THEN_TIDY_UP, folder, str(self._group or ""), *command]
-            self._services = Child(keeper, theirs.fileno(), recipe.descriptors, self._on_services_end)
-        self._gateway = PlainStream(*await _connected(ours), self._services.complaints)
+        self._start_agent(str(self._desk.shared))
+        modules = {} if self._spec.world is None else self._spec.world.modules
+        stream, answer = self._common.open(self._desk, modules, self._complaints)
+        self._gateway = PlainStream(*await _connected(stream), self._complaints)
+        with answer:
+            descriptors = await _received(answer, 1)
+        if not descriptors:
+            raise ProviderUnavailableError(f"the services did not start: {self._complaints.last_words()}")
+        self._services = Process(descriptors[0], self._on_services_end)
         return self._gateway
 
     async def open_session(self) -> Stream:
@@ -135,10 +121,12 @@ class EmbeddedMachine:
         self._end_agent()
         if self._gateway is not None:
             self._gateway.close()
-        for child in (self._services, self._agent):
-            if child is not None and not await child.ends(END_S):
-                child.kill_group()
-                await child.ended.wait()
+        if self._services is not None and not await self._services.ends(END_S):
+            self._services.kill()
+            await self._services.ended.wait()
+        if self._agent is not None and not await self._agent.ends(END_S):
+            self._agent.kill_group()
+            await self._agent.ended.wait()
         self._let_go()
         self.removed = True
 
@@ -149,7 +137,6 @@ class EmbeddedMachine:
 
     def _start_agent(self, shared: str) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._control.setblocking(False)
         with theirs, agent_machine(self._base, shared, self._spec.hostname) as recipe:
             command = started(recipe, *PYTHON, f"{SHELLD}/shelld.py")
             if self._group is not None:
@@ -161,14 +148,9 @@ class EmbeddedMachine:
 
     async def _meet(self, control: socket.socket, agent: Child) -> None:
         """Receive descriptors of the agent's first process and folders, before there is an agent."""
-        try:
-            await asyncio.wait_for(_readable(control), READY_S)
-            _, descriptors, _, _ = socket.recv_fds(control, 64, 1 + len(ROOTS), socket.MSG_CMSG_CLOEXEC)
-        except (TimeoutError, ConnectionError):
-            descriptors = []
+        descriptors = await _received(control, 1 + len(ROOTS))
         if not descriptors:
-            words = agent.complaints().decode("utf-8", "replace").strip().splitlines()
-            raise MachineGoneError(f"the machine did not start: {words[-1] if words else 'no message'}")
+            raise MachineGoneError(f"the machine did not start: {agent.complaints.last_words()}")
         self._first = Process(descriptors[0], self._on_agent_end)
         self._folders = dict(zip(ROOTS, descriptors[1:], strict=True))
 
@@ -194,6 +176,7 @@ class EmbeddedMachine:
         for process in (self._services, self._agent, self._first):
             if process is not None:
                 process.close()
+        self._complaints.close()
         if self._control is not None:
             self._control.close()
         while self._folders:
@@ -202,6 +185,17 @@ class EmbeddedMachine:
 
 async def _connected(end: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection(sock=end, limit=STREAM_BUFFER)
+
+
+async def _received(end: socket.socket, most: int) -> list[int]:
+    """Descriptors that arrive at a socket; none if it is hung up, or nothing comes in time."""
+    end.setblocking(False)
+    try:
+        await asyncio.wait_for(_readable(end), READY_S)
+        _, descriptors, _, _ = socket.recv_fds(end, 64, most, socket.MSG_CMSG_CLOEXEC)
+    except (TimeoutError, ConnectionError):
+        return []
+    return descriptors
 
 
 async def _readable(end: socket.socket) -> None:

@@ -4,6 +4,7 @@ import functools
 import os
 import platform
 import resource
+import secrets
 import shutil
 import subprocess
 from typing import Final
@@ -11,11 +12,12 @@ from typing import Final
 import anyio
 
 from sidedoor.sandboxes.embedded.base import find_base
-from sidedoor.sandboxes.embedded.bubblewrap import PYTHON, agent_machine
-from sidedoor.sandboxes.embedded.desks import Desk, end_users, new_name, others_desks, remove
+from sidedoor.sandboxes.embedded.bubblewrap import PYTHON, agent_machine, started
+from sidedoor.sandboxes.embedded.desks import Desk, end_users, others_desks, remove
 from sidedoor.sandboxes.embedded.groups import delegated_group, groups_left, remove_group
-from sidedoor.sandboxes.embedded.machine import EmbeddedMachine, started
+from sidedoor.sandboxes.embedded.machine import EmbeddedMachine
 from sidedoor.sandboxes.embedded.seccomp import supported
+from sidedoor.sandboxes.embedded.services import Services
 from sidedoor.sandboxes.machine import Progress, ProviderName, ProviderUnavailableError
 from sidedoor.sandboxes.spec import WorkplaceSpec
 
@@ -40,6 +42,7 @@ class Embedded:
 
     def __init__(self) -> None:
         self._machines: list[EmbeddedMachine] = []
+        self._services: Services | None = None
 
     @property
     def image(self) -> str:
@@ -63,7 +66,10 @@ class Embedded:
             ImageError: `SIDEDOOR_IMAGE` names a folder without an image.
         """
         await anyio.to_thread.run_sync(check)
-        made = EmbeddedMachine(find_base(), spec, run)
+        base = find_base()
+        if self._services is None or not self._services.running:
+            self._services = Services(base)
+        made = EmbeddedMachine(base, self._services, spec, run)
         self._machines = [*(machine for machine in self._machines if not machine.removed), made]
         return made
 
@@ -85,6 +91,9 @@ class Embedded:
         for machine in self._machines:
             if machine.run == run and not machine.removed:
                 await machine.remove()
+        if self._services is not None and all(machine.removed for machine in self._machines):
+            self._services.close()
+            self._services = None
 
 
 @functools.cache
@@ -116,7 +125,7 @@ def _missing() -> str | None:
 
 def _trial() -> str | None:
     """What bubblewrap says of a machine like those of agents."""
-    desk = Desk(new_name())
+    desk = Desk(f"desk-{secrets.token_hex(8)}")
     try:
         with agent_machine(find_base(), str(desk.shared), "trial") as recipe:
             command = started(recipe, *PYTHON, "-c", "pass")

@@ -1,9 +1,10 @@
 """The desk service: answers the programs in /opt/desk/bin and reports every call before it is answered.
 
-Runs as PID 1 under its own user. Orders come as JSON lines on standard input (boot, ack, close), reports leave as
-JSON lines on standard output. The callers are ordinary users on a Unix socket and are not trusted: each connection is
-a small state machine with a deadline, nothing that one of them does can hold up another, and whatever is not the
-programs' own protocol is dropped and reported. When standard input ends, so does the machine.
+Runs out of the callers' reach, under its own user or in a machine of its own. Orders come as JSON lines on standard
+input (boot, ack, close), reports leave as JSON lines on standard output. The callers are ordinary users on a Unix
+socket and are not trusted: each connection is a small state machine with a deadline, nothing that one of them does can
+hold up another, and whatever is not the programs' own protocol is dropped and reported. When standard input ends, so
+does this process, and with it, where it is the first one, the machine.
 """
 # pathlib takes longer to import than everything else here together
 # ruff: noqa: PTH101, PTH102, PTH118, PTH120, PTH123
@@ -23,8 +24,7 @@ from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
 
-BIN = "/opt/desk/bin"
-SOCKET = "/opt/desk/desk.sock"
+DESK = "/opt/desk"  # where the callers have it
 CLIENT = os.path.join(os.path.dirname(__file__), "client.pl")
 CALLER_UID = 1000
 
@@ -61,15 +61,28 @@ def reap(*_: object) -> None:
             pass
 
 
-def load(modules: Mapping[str, str], entry: str) -> Any:
-    """Execute module sources in memory and return the object that `module:name` names."""
+loaded: dict[tuple[str, ...], types.ModuleType] = {}  # by its own name and source, and those of the modules before it
+
+
+def load(modules: Mapping[str, str]) -> None:
+    """Execute module sources in memory, in order; what was executed before, after the same modules, is not again."""
+    origin: tuple[str, ...] = ()
     for name, source in modules.items():
+        origin += (name, source)
+        if origin in loaded:
+            sys.modules[name] = loaded[origin]
+            continue
         parts = name.split(".")
         for end in range(1, len(parts)):
             package = ".".join(parts[:end])
             sys.modules.setdefault(package, types.ModuleType(package))
         module = sys.modules[name] = types.ModuleType(name)
         exec(compile(source, name, "exec"), module.__dict__)
+        loaded[origin] = module
+
+
+def named(entry: str) -> Any:
+    """The object that `module:name` names."""
     home, _, attribute = entry.partition(":")
     return getattr(sys.modules[home], attribute)
 
@@ -117,7 +130,8 @@ class Connection:
 class Desk:
     """The event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
         self.selector = selectors.DefaultSelector()
         self.selector.register(0, selectors.EVENT_READ, self.on_order)
         self.orders = bytearray()
@@ -170,26 +184,29 @@ class Desk:
     def boot(self, plan: Mapping[str, Any]) -> None:
         signal.alarm(plan["lifetime"])
         if plan["world"] is not None:
-            self.world = load(plan["modules"], plan["world"])(plan["factors"], plan["facts"])
+            load(plan["modules"])
+            self.world = named(plan["world"])(plan["factors"], plan["facts"])
             self.programs = frozenset(self.world.programs())
             self.install()
             self.listen()
         report({"ready": True})
 
     def install(self) -> None:
-        os.mkdir(BIN)
+        programs = f"{self.folder}/bin"
+        os.mkdir(programs)
         with open(CLIENT, "rb") as file:
             text = file.read()
         for name in self.programs:
-            descriptor = os.open(f"{BIN}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o555)
+            descriptor = os.open(f"{programs}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o555)
             with open(descriptor, "wb") as file:
                 file.write(text)
-        os.chmod(BIN, 0o555)  # noqa: S103 - programs, for everybody
+        os.chmod(programs, 0o555)  # noqa: S103 - programs, for everybody
 
     def listen(self) -> None:
         listener = self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(SOCKET)
-        os.chmod(SOCKET, 0o666)  # noqa: S103 - every caller may knock
+        path = f"{self.folder}/desk.sock"
+        listener.bind(path)
+        os.chmod(path, 0o666)  # noqa: S103 - every caller may knock
         listener.listen(64)
         listener.setblocking(False)
         self.selector.register(listener, selectors.EVENT_READ, lambda: self.on_caller(listener))
@@ -350,15 +367,15 @@ class Desk:
             report({"note": {"kind": kind, "detail": detail}})
 
 
-def main() -> None:
-    """Serve until standard input ends or the lifetime is over."""
+def main(folder: str = DESK) -> None:
+    """Serve until standard input ends or the lifetime is over; `folder` is the desk as seen from here."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, reap)
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     signal.alarm(BOOT_SECONDS)
     os.umask(0o022)
-    Desk().run()
+    Desk(folder).run()
 
 
 if __name__ == "__main__":

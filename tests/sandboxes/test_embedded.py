@@ -27,7 +27,8 @@ from sidedoor.sandboxes.embedded.seccomp import ABSENT, BEYOND_THE_FIRST, REFUSE
 from sidedoor.sandboxes.engine import EngineUnavailableError
 from sidedoor.sandboxes.image import ImageError
 from sidedoor.sandboxes.machine import ProviderUnavailableError
-from tests.sandboxes.conftest import Opener, rooms_of
+from sidedoor.sandboxes.spec import WorldBundle
+from tests.sandboxes.conftest import CANARY, OFFICE, RUN, Opener, rooms_of
 from tests.sandboxes.processes import below, left_of, table
 
 HOLDER = Path(__file__).parent / "holds_workplaces.py"
@@ -270,7 +271,9 @@ async def test_a_harness_that_is_killed_leaves_no_process_and_no_folder(embedded
         assert len(held) == 4
         await asyncio.sleep(0.5)
         started = below(holder.pid)
-        assert len(started) >= 4 * 6  # two bubblewraps, a shell, three guest programs
+        assert (
+            len(started) >= 4 * 5 + 3
+        )  # each: bubblewrap, three programs of ours, a command
         assert held <= desks_there()
         holder.send_signal(number)
         holder.wait(30)
@@ -291,7 +294,7 @@ async def test_a_machine_that_is_closed_leaves_no_process_no_folder_and_no_descr
             await room.sh("sleep 600 & setsid sleep 600 & echo")
         assert {room.workplace.machine.name for room in rooms} <= desks_there()
         started = below(os.getpid()) - before
-        assert len(started) > 18
+        assert len(started) >= 3 * 6  # bubblewrap, three guest programs, two commands
     assert left_of(started, within_s=5) == set()
     assert {room.workplace.machine.name for room in rooms} & desks_there() == set()
     await asyncio.sleep(0.1)
@@ -319,7 +322,7 @@ async def test_the_end_of_either_half_is_the_end_of_both(open_embedded, half):
     room = await open_embedded()
     machine = room.workplace.machine
     process = getattr(machine, half)
-    process.kill_group() if half == "_services" else process.kill()
+    process.kill()
     for _ in range(100):
         ended = [getattr(machine, name).ended.is_set() for name in ("_services", "_first")]
         if all(ended):
@@ -328,6 +331,48 @@ async def test_the_end_of_either_half_is_the_end_of_both(open_embedded, half):
     assert all(ended)
     assert not await machine.running()
     assert (await room.capture()).ended == "container_died"
+
+
+@embedded
+async def test_the_end_of_all_services_ends_their_machines_and_the_next_one_has_services_again():
+    provider = Embedded()
+    async with rooms_of(provider) as opener:
+        room, keeper = await opener(), provider._services._keeper
+        os.killpg(keeper.pid, signal.SIGKILL)
+        assert await room.workplace.gateway.ends(within_s=5)
+        assert (await room.capture()).ended == "container_died"
+        keeper.wait(5)
+        assert await (await opener()).json("officectl echo 1") == ["1"]
+    await provider.clean_run(RUN)
+
+
+@embedded
+async def test_the_end_of_a_run_is_the_end_of_its_services():
+    provider, before = Embedded(), below(os.getpid())
+    async with rooms_of(provider) as opener:
+        room = await opener()
+        assert await room.json("officectl echo 1") == ["1"]
+    assert below(os.getpid()) - before
+    await provider.clean_run(RUN)
+    assert left_of(below(os.getpid()) - before, within_s=5) == set()
+
+
+@embedded
+async def test_worlds_of_one_run_share_neither_state_nor_sources(open_embedded):
+    first = await open_embedded()
+    assert await first.json("officectl echo 1") == ["1"]
+    changed = WorldBundle(
+        modules={"office": OFFICE.replace("json.dumps(rest)", "json.dumps(rest[::-1])")},
+        entry="office:Office",
+        factors={},
+        facts={"pin": "other"},
+    )
+    second, third = await open_embedded(world=changed), await open_embedded()
+    assert await second.json("officectl echo 1 2") == ["2", "1"]
+    assert await third.json("officectl echo 1 2") == ["1", "2"]
+    states = [(await room.capture()).closed_state for room in (first, second, third)]
+    pins = [CANARY, "other", CANARY]
+    assert states == [{"calls": 1, "facts": {"pin": pin}} for pin in pins]
 
 
 @embedded
@@ -455,7 +500,7 @@ def test_user_namespaces_that_are_really_off_are_told(unchecked):
 def test_without_a_folder_that_programs_start_from_one_line_says_so(monkeypatch):
     monkeypatch.setattr(desks.os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_NOEXEC))
     with pytest.raises(ProviderUnavailableError, match="programs can be started from none of"):
-        Desk(desks.new_name())
+        Desk("desk-00000000000000bb")
 
 
 @pytest.mark.parametrize("step", ["mkdir", "chmod", "rename"])
@@ -463,7 +508,7 @@ def test_a_full_scratch_is_one_line_and_leaves_nothing(monkeypatch, step):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    name = desks.new_name()
+    name = "desk-00000000000000bb"
     with monkeypatch.context() as patched:
         patched.setattr(desks.Path, step, full)
         with pytest.raises(ProviderUnavailableError, match="No space left on device"):
