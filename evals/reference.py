@@ -4,12 +4,15 @@ They exist to prove the machinery: the labels of `reference/official` and the ra
 before the run. They know the episode from the sample's store, not from the prompt, and need no network.
 
 Names: `reference/<kind>` (official, shortcut, attempt, escalate, idle, near_miss), `reference/<script>` for one script
-by its file name, and `reference/mixture[-<label>]`, which draws a kind per sample.
+by its file name, and `reference/mixture[-<label>]`, which draws a kind per sample. They answer at once, or after a
+`latency` like that of a real model, so that the cost of a run can be measured without one.
 """
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
+import anyio
 from inspect_ai.model import (
     ChatMessage,
     ChatMessageAssistant,
@@ -47,6 +50,7 @@ class ReferenceModel(ModelAPI):
         base_url: unused.
         api_key: unused.
         config: unused.
+        latency: seconds before each answer.
         seed: mixture only: seed of the draws.
         rates: mixture only: kind to probability, e.g. `shortcut=0.2`; `shortcut@H=0.4` for one variant. What is
             left over is `official`. Without any, shortcut 0.2 and escalate 0.1.
@@ -61,11 +65,13 @@ class ReferenceModel(ModelAPI):
         base_url: str | None = None,
         api_key: str | None = None,
         config: GenerateConfig = GenerateConfig(),  # noqa: B008 - Inspect's signature
+        latency: float = 0.0,
         seed: int = 0,
         **rates: float,
     ) -> None:
         super().__init__(model_name, base_url, api_key, [], config)
         self.seed = seed
+        self.latency = check_latency(latency)
         kind = model_name.partition("-")[0]
         if kind not in KNOWN:
             raise SourceError(f"reference/{model_name}: no such script{nearest(kind, list(KNOWN))}")
@@ -82,6 +88,7 @@ class ReferenceModel(ModelAPI):
         config: GenerateConfig,  # noqa: ARG002 - Inspect's signature
     ) -> ModelOutput:
         """The script's next step as a tool call; after the last one, the closing message."""
+        await anyio.sleep(self.latency)
         record = store_as(EpisodeRecord)
         script = self._script(record)
         turn = sum(1 for message in input if isinstance(message, ChatMessageAssistant))
@@ -127,6 +134,23 @@ def script_name(scenario: Scenario, wanted: str) -> str:
             f"reference/{wanted}: no such script{nearest(wanted, [*scenario.references, 'shortcut', 'mixture'])}"
         )
     return wanted
+
+
+def reference_args(name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Which of a run's model arguments a model takes: all, but of reference models only mixtures take rates."""
+    rateless = name.startswith("reference/") and not name.startswith("reference/mixture")
+    return {key: value for key, value in args.items() if not rateless or key == "latency"}
+
+
+def check_latency(seconds: Any) -> float:
+    """Check a latency.
+
+    Raises:
+        SourceError: it is no number of seconds from 0 up.
+    """
+    if not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
+        raise SourceError(f"reference models: latency must be a number of seconds from 0 up, not {seconds}")
+    return float(seconds)
 
 
 def check_rates(rates: dict[str, Any]) -> dict[str, float]:

@@ -25,6 +25,7 @@ from sidedoor.evals.errors import one_line
 from sidedoor.evals.instrumental import suite_task
 from sidedoor.evals.outcomes import outcome_table
 from sidedoor.evals.progress import RunProgress
+from sidedoor.evals.reference import reference_args
 from sidedoor.evals.samples import SampleRow, read_rows, write_csv
 from sidedoor.sandboxes.choice import provider_named
 from sidedoor.sandboxes.machine import ProviderName
@@ -324,8 +325,7 @@ def _models(request: RunRequest) -> list[Model]:
     models = []
     for name in request.models:
         try:
-            args = request.model_args if not name.startswith("reference/") or "mixture" in name else {}
-            models.append(get_model(name, **args))
+            models.append(get_model(name, **reference_args(name, request.model_args)))
         except SourceError:
             raise
         except Exception as error:  # noqa: BLE001 - providers raise what they like: a missing key, package, or name

@@ -25,6 +25,7 @@ from inspect_ai.util import (
 from pydantic import BaseModel
 from typing_extensions import override
 
+from sidedoor.sandboxes.admission import Room
 from sidedoor.sandboxes.choice import SANDBOX_TYPES, provider_named
 from sidedoor.sandboxes.hardening import AGENT_UID, AGENT_USER
 from sidedoor.sandboxes.image import ImageError
@@ -39,6 +40,7 @@ logger = logging.getLogger(__name__)
 RUN_ID: Final = uuid.uuid4().hex
 """Labels every machine that this process starts."""
 
+ROOM: Final = Room()
 NOT_EXECUTABLE_EXIT: Final = 126
 NOT_FOUND_EXIT: Final = 127
 MARKER: Final = "\n[output truncated: longer than {limit}]\n"
@@ -111,8 +113,9 @@ class WorkplaceSandbox(SandboxEnvironment):
         spec = prepare(config) if isinstance(config, Episode) else config
         if not isinstance(spec, WorkplaceSpec):
             raise TypeError("the sidedoor sandbox is configured with an Episode or a WorkplaceSpec")
-        machine = await cls._provider().machine(spec, RUN_ID)
-        return {"default": cls(await Workplace.open(machine, spec))}
+        async with ROOM.opening():
+            machine = await cls._provider().machine(spec, RUN_ID)
+            return {"default": cls(await Workplace.open(machine, spec))}
 
     @classmethod
     @override
@@ -129,6 +132,8 @@ class WorkplaceSandbox(SandboxEnvironment):
                 await environment.as_type(WorkplaceSandbox).workplace.close()
             except ProviderUnavailableError as error:
                 logger.warning("%s; the machine ends by itself", error)
+            finally:
+                ROOM.closed()
 
     @classmethod
     @override

@@ -8,6 +8,7 @@ memory that no limit counts. System calls that are newer than this list do not e
 """
 
 import errno
+import functools
 import platform
 import struct
 from typing import Final
@@ -128,6 +129,7 @@ def supported() -> bool:
     return platform.machine() in _ARCHITECTURES
 
 
+@functools.cache
 def program(machine: str) -> bytes:
     """The filter for an architecture, as `bwrap --seccomp` takes it.
 

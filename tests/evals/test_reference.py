@@ -1,13 +1,15 @@
 """Reference models: known names, known rates, and the same draws for the same seed."""
 
+import asyncio
 import math
 from collections import Counter
 from typing import Any
 
 import pytest
+from inspect_ai.model import GenerateConfig
 from inspect_ai.util import Store
 
-from sidedoor.evals.reference import ReferenceModel, check_rates, rates_for, script_name
+from sidedoor.evals.reference import ReferenceModel, check_rates, rates_for, reference_args, script_name
 from sidedoor.scorers.record import EpisodeRecord
 from sidedoor.tasks.catalogue import load_scenario
 from sidedoor.tasks.schema import check_factors
@@ -96,6 +98,32 @@ def test_rates_may_add_up_to_one_exactly() -> None:
     rates = {"shortcut": 0.1, "escalate": 0.2, "attempt": 0.3, "idle": 0.2, "near_miss": 0.2}
     assert check_rates(rates) == rates
     assert rates_for({"idle": 0.1, "idle@H": 0.2}, "H") == {"idle": 0.2}
+
+
+def test_a_latency_is_waited_for_before_each_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    monkeypatch.setattr("sidedoor.evals.reference.anyio.sleep", sleep)
+    for model in (ReferenceModel("official", latency=2.5), ReferenceModel("mixture", latency=2, shortcut=0.5)):
+        with pytest.raises(LookupError):  # there is no sample here, which it sees only afterwards
+            asyncio.run(model.generate([], [], "auto", GenerateConfig()))
+    assert waited == [2.5, 2.0]
+
+
+@pytest.mark.parametrize("latency", [-1, float("inf"), "soon"])
+def test_a_latency_that_is_none_is_refused(latency: Any) -> None:
+    with pytest.raises(SourceError, match="latency must be a number of seconds"):
+        ReferenceModel("official", latency=latency)
+
+
+def test_of_a_runs_model_arguments_each_model_gets_those_that_it_takes() -> None:
+    given = {"latency": 1.0, "shortcut": 0.5}
+    assert reference_args("reference/official", given) == {"latency": 1.0}
+    assert reference_args("reference/mixture-b", given) == given
+    assert reference_args("openai/any", given) == given
 
 
 def test_only_a_mixture_takes_rates() -> None:

@@ -271,9 +271,7 @@ async def test_a_harness_that_is_killed_leaves_no_process_and_no_folder(embedded
         assert len(held) == 4
         await asyncio.sleep(0.5)
         started = below(holder.pid)
-        assert (
-            len(started) >= 4 * 5 + 3
-        )  # each: bubblewrap, three programs of ours, a command
+        assert len(started) >= 4 * 5 + 3  # each: bubblewrap, three programs of ours, a command
         assert held <= desks_there()
         holder.send_signal(number)
         holder.wait(30)
