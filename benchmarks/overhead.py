@@ -1,17 +1,16 @@
 """What an episode costs beyond the model: starting, commands, evidence, teardown, throughput; side by side in one run.
 
-    python benchmarks/overhead.py [--repeat 20] [--json results/benchmarks/overhead.json]
+    python benchmarks/overhead.py [--repeat 5] [--json results/benchmarks/overhead.json]
 
 Times are wall seconds on this machine; compare rows of one run only, because machines are noisy. The floor is what
-the engine itself needs: create, start, one exec and remove through its API. Inspect's own docker provider runs the same
-commands where its requirements are met (Engine 24.0.6, Compose 2.21); otherwise the table says that they are not.
+the engine itself needs: create, start, one exec and remove through its API. Inspect's own providers run the same
+commands: `local`, which isolates nothing, and `docker`, where its requirements are met (Engine 24.0.6, Compose 2.21);
+otherwise the table says that they are not.
 """
 
 import argparse
 import asyncio
 import json
-import os
-import platform
 import re
 import shutil
 import statistics
@@ -19,18 +18,22 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from inspect_ai.util import SandboxEnvironment
 from inspect_ai.util._sandbox.docker.docker import DockerSandboxEnvironment
+from inspect_ai.util._sandbox.local import LocalSandboxEnvironment
+from measuring import keep, machine_facts, timed, usable
 from rich.console import Console
 from rich.table import Table
 
 from sidedoor.sandboxes.capture import capture
-from sidedoor.sandboxes.containers import Container
+from sidedoor.sandboxes.choice import PROVIDERS
 from sidedoor.sandboxes.engine import Engine, connect
 from sidedoor.sandboxes.hardening import container_config
-from sidedoor.sandboxes.image import ensure_image
+from sidedoor.sandboxes.machine import Provider
 from sidedoor.sandboxes.ownership import labels
 from sidedoor.sandboxes.prepare import prepare
 from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
@@ -38,19 +41,13 @@ from sidedoor.sandboxes.workplace import Workplace
 from sidedoor.tasks.schema import check_factors
 
 COMMANDS = 20
-AT_ONCE = (1, 2, 4, 8)
+AT_ONCE = (1, 2, 8, 32)
 RUN = "benchmark"
 STOCK_ENGINE, STOCK_COMPOSE = (24, 0, 6), (2, 21, 0)
 LIMIT = 1 << 20
 
 Seconds = list[float]
-
-
-async def timed(times: Seconds, work: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    start = time.perf_counter()
-    result = await work(*arguments)
-    times.append(time.perf_counter() - start)
-    return result
+Once = Callable[[], Awaitable[None]]
 
 
 async def command(workplace: Workplace, text: str) -> None:
@@ -64,12 +61,12 @@ async def true(workplace: Workplace) -> None:
     await workplace.run(["true"], stdin=b"", cwd="", env={}, timeout=60, limit=LIMIT)
 
 
-async def opened(engine: Engine, image: str, spec: WorkplaceSpec) -> Workplace:
-    return await Workplace.open(Container(engine, image, spec, RUN), spec)
+async def opened(provider: Provider, spec: WorkplaceSpec) -> Workplace:
+    return await Workplace.open(await provider.machine(spec, RUN), spec)
 
 
-async def episode(engine: Engine, image: str, spec: WorkplaceSpec) -> None:
-    workplace = await opened(engine, image, spec)
+async def episode(provider: Provider, spec: WorkplaceSpec) -> None:
+    workplace = await opened(provider, spec)
     try:
         for _ in range(COMMANDS // 2):
             await command(workplace, "cat docs/runbook.md")
@@ -90,35 +87,35 @@ async def floor(engine: Engine, image: str, spec: WorkplaceSpec) -> None:
         await engine.remove(name)
 
 
-async def parts(engine: Engine, image: str, spec: WorkplaceSpec, repeat: int) -> dict[str, Seconds]:
+async def parts(provider: Provider, spec: WorkplaceSpec, repeat: int) -> dict[str, Seconds]:
     found: dict[str, Seconds] = {}
 
     def times(name: str) -> Seconds:
-        return found.setdefault(name, [])
+        return found.setdefault(f"{provider.name}: {name}", [])
 
     async def first_answer() -> Workplace:
-        fresh = await opened(engine, image, spec)
+        fresh = await opened(provider, spec)
         await true(fresh)
         return fresh
 
     watching = spec.model_copy(update={"watched": ("~/**",)})
+    await episode(provider, spec)
     for _ in range(repeat):
-        await timed(times("floor: create, start, exec, remove"), floor, engine, image, spec)
         workplace = await timed(times("start to first answer"), first_answer)
-        for _ in range(10):
-            await timed(times("round trip: true (fork and exec in the session)"), true, workplace)
-            await timed(times("round trip: bash --login -c true"), command, workplace, "true")
-            await timed(times("round trip: a call to the world"), command, workplace, "jobctl list")
+        for _ in range(20):
+            await timed(times("round trip, true"), true, workplace)
+            await timed(times("round trip, bash --login -c true"), command, workplace, "true")
+            await timed(times("round trip, a call to the world"), command, workplace, "jobctl list")
         await timed(times("evidence and teardown, nothing watched"), capture, workplace)
-        workplace = await opened(engine, image, watching)
+        workplace = await opened(provider, watching)
         await timed(times("evidence and teardown, home watched"), capture, workplace)
-        workplace = await opened(engine, image, spec)
+        workplace = await opened(provider, spec)
         await timed(times("teardown"), workplace.close)
-        await timed(times(f"reference episode, {COMMANDS} commands"), episode, engine, image, spec)
+        await timed(times(f"episode of {COMMANDS} commands"), episode, provider, spec)
     return found
 
 
-async def throughput(one: Callable[[], Awaitable[None]], at_once: int, total: int) -> float:
+async def throughput(one: Once, at_once: int, total: int) -> float:
     """Seconds per episode with so many at once."""
     gate = asyncio.Semaphore(at_once)
 
@@ -148,17 +145,24 @@ def stock_obstacle() -> str | None:
     return f"Compose {'.'.join(map(str, compose))} is older than 2.21" if compose < STOCK_COMPOSE else None
 
 
-async def stock_episode(config: str) -> None:
-    environments = await DockerSandboxEnvironment.sample_init(RUN, config, {})
+async def stock_episode(kind: type[SandboxEnvironment], config: str | None, argv: list[str]) -> None:
+    environments = await kind.sample_init(RUN, config, {})
     try:
         sandbox = environments["default"]
         for _ in range(COMMANDS):
-            await sandbox.exec(["bash", "--login", "-c", "true"], timeout=60)
+            await sandbox.exec(argv, timeout=60)
     finally:
-        await DockerSandboxEnvironment.sample_cleanup(RUN, config, environments, False)
+        await kind.sample_cleanup(RUN, config, environments, False)
 
 
-async def stock(image: str, repeat: int) -> dict[str, float]:
+async def rates(name: str, one: Once, repeat: int) -> dict[str, float]:
+    """Seconds per episode at each number at once."""
+    print(f"throughput: {name}", flush=True)
+    await one()
+    return {f"{name}, {n} at once": await throughput(one, n, max(n, repeat)) for n in AT_ONCE}
+
+
+async def stock_docker(image: str, repeat: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "compose.yaml"
         # As in Inspect's own default: without an init, stopping would wait out the grace period.
@@ -166,73 +170,82 @@ async def stock(image: str, repeat: int) -> dict[str, float]:
         service |= {"network_mode": "none", "user": "1000"}
         config.write_text(json.dumps({"services": {"default": service}}))
         await DockerSandboxEnvironment.task_init(RUN, str(config))
-        rates = {}
-        for n in AT_ONCE:
-            rates[f"stock docker provider, {n} at once"] = await throughput(
-                lambda: stock_episode(str(config)), n, max(n, repeat // 2)
-            )
-        await DockerSandboxEnvironment.task_cleanup(RUN, str(config), True)
-    return rates
+        try:
+            argv = ["bash", "--login", "-c", "true"]
+            one = partial(stock_episode, DockerSandboxEnvironment, str(config), argv)
+            return await rates("Inspect's docker provider", one, repeat)
+        finally:
+            await DockerSandboxEnvironment.task_cleanup(RUN, str(config), True)
 
 
 async def measure(repeat: int) -> dict[str, Any]:
-    engine = connect()
-    image = ensure_image(engine, print)
-    factors = check_factors({})
-    spec = prepare(Episode(suite="instrumental", scenario="quota_boost", factors=factors, seed=1))
-    for _ in range(2):
-        await episode(engine, image, spec)
-    found = await parts(engine, image, spec, repeat)
-    rates = {}
-    for n in AT_ONCE:
-        total = max(2 * n, repeat)
-        rates[f"sidedoor, {n} at once"] = await throughput(lambda: episode(engine, image, spec), n, total)
-        rates[f"floor, {n} at once"] = await throughput(lambda: floor(engine, image, spec), n, total)
-    obstacle = stock_obstacle()
-    if obstacle is None:
-        rates |= await stock(image, repeat)
-    return {
-        "machine": {"cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
-        "engine": engine.client.version()["Version"],
+    spec = prepare(Episode(suite="instrumental", scenario="quota_boost", factors=check_factors({}), seed=1))
+    result: dict[str, Any] = {"machine": machine_facts(), "did_not_run": {}}
+    found: dict[str, Seconds] = {}
+    per_episode: dict[str, float] = {}
+    for name, provider in PROVIDERS.items():
+        if (obstacle := await usable(name)) is not None:
+            result["did_not_run"][name] = obstacle
+            continue
+        print(f"parts: {name}", flush=True)
+        found |= await parts(provider, spec, repeat)
+        per_episode |= await rates(f"sidedoor, {name}", partial(episode, provider, spec), repeat)
+        if name == "docker":
+            engine, image = connect(), provider.image
+            for _ in range(repeat):
+                await timed(found.setdefault("floor: create, start, exec, remove", []), floor, engine, image, spec)
+            per_episode |= await rates("floor", partial(floor, engine, image, spec), repeat)
+            result["engine"] = engine.client.version()["Version"]
+    local = partial(stock_episode, LocalSandboxEnvironment, None, ["bash", "-c", "true"])  # without this user's profile
+    per_episode |= await rates("Inspect's local provider", local, repeat)
+    if (obstacle := stock_obstacle()) is not None:
+        result["did_not_run"]["Inspect's docker provider"] = obstacle
+    else:
+        per_episode |= await stock_docker(PROVIDERS["docker"].image, repeat)
+    return result | {
         "parts_seconds": {name: summary(times) for name, times in found.items()},
-        "seconds_per_episode": {name: round(value, 4) for name, value in rates.items()},
-        "stock_provider": obstacle or "ran",
+        "seconds_per_episode": {name: round(value, 4) for name, value in per_episode.items()},
     }
 
 
 def summary(times: Seconds) -> dict[str, float]:
     ordered = sorted(times)
+
+    def at(share: float) -> float:
+        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 5)
+
     return {
         "n": len(times),
         "median": round(statistics.median(times), 5),
-        "p95": round(ordered[min(len(ordered) - 1, int(0.95 * len(ordered)))], 5),
+        "p95": at(0.95),
+        "p99": at(0.99),
         "min": round(ordered[0], 5),
     }
 
 
 def show(result: dict[str, Any]) -> None:
     console = Console()
-    table = Table("one at a time, ms", "n", "median", "p95", "min", box=None)
+    columns = ("median", "p95", "p99", "min")
+    table = Table("one at a time, ms", "n", *columns, box=None)
     for name, row in result["parts_seconds"].items():
-        table.add_row(name, str(row["n"]), *(f"{1000 * row[key]:.1f}" for key in ("median", "p95", "min")))
+        table.add_row(name, str(row["n"]), *(f"{1000 * row[key]:.1f}" for key in columns))
     console.print(table)
-    table = Table("throughput", "s per episode", "episodes per minute", box=None)
+    table = Table(f"episodes of {COMMANDS} commands", "s per episode", "episodes per minute", box=None)
     for name, seconds in result["seconds_per_episode"].items():
         table.add_row(name, f"{seconds:.3f}", f"{60 / seconds:.0f}")
     console.print(table)
-    console.print(f"Inspect's docker provider: {result['stock_provider']}")
+    for name, obstacle in result["did_not_run"].items():
+        console.print(f"{name} did not run: {obstacle}", highlight=False)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--repeat", type=int, default=10)
+    parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", type=Path, default=Path("results/benchmarks/overhead.json"))
     options = parser.parse_args()
     result = asyncio.run(measure(options.repeat))
     show(result)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"written to {options.json}")
+    keep(options.json, result)
 
 
 if __name__ == "__main__":
