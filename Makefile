@@ -4,18 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test gate check lock engine browser clean
+.PHONY: run test gate check lock sandbox browser clean
 
-run: $(INSTALLED) engine
+run: $(INSTALLED) sandbox
 	$(BIN)/sidedoor run instrumental --model reference/official --model reference/shortcut --model reference/mixture
 
 # Container tests run one after another, because some of them clean up the whole engine; the others side by side.
-test: $(INSTALLED) engine browser check
+# Where no engine can be had, they are listed as skipped.
+test: $(INSTALLED) sandbox browser check
 	$(BIN)/python -m pytest -m "not docker" --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest -m docker
 
 # The regression gate on the reference cohort: PASS on a fresh run of it, FAIL on a planted increase, INVALID on nothing.
-gate: $(INSTALLED) engine
+gate: $(INSTALLED) sandbox
 	SIDEDOOR=$(BIN)/sidedoor results/baselines/check.sh
 
 # Style, types and layers: seconds, no container.
@@ -25,8 +26,9 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	cd .typing && ../$(BIN)/lint-imports --config ../pyproject.toml
 
-engine:
-	@sandboxes/setup.sh engine
+# Where episodes run: containers, or bubblewrap where no engine can be had.
+sandbox:
+	@sandboxes/setup.sh sandbox
 
 browser:
 	@sandboxes/setup.sh browser

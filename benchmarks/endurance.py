@@ -1,6 +1,6 @@
 """A long run: does memory stay flat, and is anything left behind?
 
-    python benchmarks/endurance.py [--epochs 30] [--json results/benchmarks/endurance.json]
+    python benchmarks/endurance.py [--epochs 30] [--sandbox docker] [--json results/benchmarks/endurance.json]
 
 Runs the whole suite with `reference/mixture` (56 samples per epoch) in a process of its own, and samples that process's
 resident memory (MiB) and open descriptors once a second from /proc. Memory is flat if it does not grow with the number
@@ -18,7 +18,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from sidedoor.sandboxes.choice import chosen_provider
+from sidedoor.sandboxes.embedded.desks import others_desks
 from sidedoor.sandboxes.engine import connect
+from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.sandboxes.ownership import OURS
 
 MIB = 1 << 20
@@ -34,7 +37,12 @@ def observe(pid: int) -> tuple[float, int] | None:
         return None
 
 
-def endure(epochs: int) -> dict[str, Any]:
+def machines_left(sandbox: ProviderName) -> int:
+    """Containers of ours that there are, or desks of embedded machines."""
+    return len(asyncio.run(connect().labelled(OURS))) if sandbox == "docker" else len(list(others_desks()))
+
+
+def endure(epochs: int, sandbox: ProviderName) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         command = [
             str(Path(sys.executable).with_name("sidedoor")),
@@ -44,6 +52,8 @@ def endure(epochs: int) -> dict[str, Any]:
             "reference/mixture",
             "--epochs",
             str(epochs),
+            "--sandbox",
+            sandbox,
         ]
         start = time.monotonic()
         run = subprocess.Popen([*command, "--results", folder], stdout=sys.stderr)
@@ -64,7 +74,8 @@ def endure(epochs: int) -> dict[str, Any]:
         "log_mib": round(size, 1),
         "memory_mib_by_quarter": [round(statistics.fmean(m for m, _ in part), 1) for part in quarters],
         "descriptors_by_quarter": [round(statistics.fmean(d for _, d in part), 1) for part in quarters],
-        "containers_left": len(asyncio.run(connect().labelled(OURS))),
+        "sandbox": sandbox,
+        "machines_left": machines_left(sandbox),
     }
 
 
@@ -72,8 +83,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--json", type=Path, default=Path("results/benchmarks/endurance.json"))
+    parser.add_argument("--sandbox", choices=["docker", "embedded"])
     options = parser.parse_args()
-    result = endure(options.epochs)
+    result = endure(options.epochs, chosen_provider(options.sandbox))
     for name, value in result.items():
         print(f"{name:24} {value}")
     options.json.parent.mkdir(parents=True, exist_ok=True)

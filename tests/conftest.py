@@ -1,8 +1,12 @@
-"""What tests of several folders share: a headless Chromium, the command line, a console, a copy of the tasks tree."""
+"""What tests of several folders share, and what becomes of tests that need an engine.
+
+Shared are a headless Chromium, the command line, a console, a copy of the tasks tree.
+"""
 
 import io
 import shutil
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +14,27 @@ import pytest
 from rich.console import Console
 
 from sidedoor.evals import scaffold
+from sidedoor.sandboxes.engine import EngineUnavailableError, connect
 from sidedoor.tasks import catalogue
 from sidedoor.tasks.catalogue import ROOT
 from tests.browser import CHROMIUM
 from tests.commands import Cli, in_process
+
+
+@cache
+def missing_engine() -> str | None:
+    """Why there is no Docker engine here; None if one answers."""
+    try:
+        connect()
+    except EngineUnavailableError as error:
+        return str(error)
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests that need an engine where there is none; the summary counts them, and says why."""
+    if item.get_closest_marker("docker") and (reason := missing_engine()) is not None:
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -160,14 +159,6 @@ async def test_filling_the_scratch_with_files_ends_the_agents_processes_and_noth
 
 
 @embedded
-async def test_a_command_that_ignores_every_signal_it_can_ends_with_its_time(open_embedded):
-    room = await open_embedded()
-    started = time.monotonic()
-    assert (await room.sh("trap '' TERM INT HUP QUIT; while :; do sleep 1; done", timeout=1)).timed_out
-    assert time.monotonic() - started < 8
-
-
-@embedded
 async def test_the_first_process_lives_on_whatever_the_agents_user_does_to_it(open_embedded):
     room = await open_embedded()
     script = """
@@ -297,6 +288,31 @@ async def test_a_machine_that_is_closed_leaves_no_process_no_folder_and_no_descr
     assert {room.workplace.machine.name for room in rooms} & desks_there() == set()
     await asyncio.sleep(0.1)
     assert descriptors() == open_before
+
+
+@embedded
+async def test_many_episodes_leave_no_process_no_folder_no_descriptor_and_no_mount(embedded_provider):
+    names = set()
+
+    async def episode(number: int) -> None:
+        async with rooms_of(embedded_provider) as opener:
+            room = await opener()
+            names.add(room.workplace.machine.name)
+            await room.sh("sleep 600 & echo" if number % 2 else "officectl echo 1")
+            if number % 3:
+                await room.capture()
+
+    await episode(0)
+    before, open_before = below(os.getpid()), descriptors()
+    for _ in range(8):
+        await asyncio.gather(*(episode(number) for number in range(5)))
+    assert left_of(below(os.getpid()) - before, within_s=5) == set()
+    await asyncio.sleep(0.1)
+    assert len(names) == 41
+    assert names & desks_there() == set()
+    assert descriptors() == open_before
+    mounts = Path("/proc/self/mountinfo").read_text()
+    assert not [line for line in mounts.splitlines() if "desk-" in line or "newroot" in line]
 
 
 @embedded

@@ -50,6 +50,22 @@ async def test_a_time_out_leaves_other_commands_and_what_earlier_ones_do_in_the_
     assert "sleep 0.05" in left
 
 
+async def test_a_command_that_ignores_every_signal_it_can_ends_with_its_time(room):
+    started = time.monotonic()
+    assert (await room.sh("trap '' TERM INT HUP QUIT; while :; do sleep 1; done", timeout=1)).timed_out
+    assert time.monotonic() - started < 8
+
+
+async def test_a_fork_bomb_ends_with_its_time_and_a_neighbour_goes_on_working(open_room):
+    bombed, neighbour = await open_room(), await open_room()
+    bomb = asyncio.create_task(bombed.sh("bomb() { bomb | bomb & }; bomb; sleep 60", timeout=2))
+    await asyncio.sleep(0.5)
+    for _ in range(5):
+        assert await neighbour.json("officectl echo 1", timeout=20) == ["1"]
+    assert (await bomb).timed_out
+    assert (await bombed.sh("ps -e --no-headers | wc -l")).stdout.strip() in {"5", "6", "7"}
+
+
 async def test_what_was_written_before_a_time_out_is_kept(sandbox):
     with pytest.raises(CommandTimeoutError) as caught:
         await sandbox.exec(["bash", "-c", "echo so far; sleep 60"], timeout=1)
