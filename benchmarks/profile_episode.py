@@ -23,7 +23,7 @@ from inspect_ai.dataset import MemoryDataset
 from inspect_ai.util import ExecResult, SandboxEnvironment, sandboxenv
 from measuring import Meter, evaluate, keep, machine_facts, reference_samples, reference_task, usable
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from sidedoor.evals.agents import operator
 from sidedoor.evals.instrumental import open_record
@@ -39,9 +39,9 @@ PHASES: Final[tuple[tuple[str, Any, str], ...]] = (
     ("render the scenario", provider_module, "prepare"),
     ("open the workplace", Workplace, "open"),
     ("  world started", Gateway, "boot"),
-    ("  session started, files written", Workplace, "_furnish"),
+    ("  session and files", Workplace, "_furnish"),
     (f"{COMMANDS} commands", Workplace, "run"),
-    ("evidence, and the machine removed", state, "capture"),
+    ("evidence, removal", state, "capture"),
     ("replay and labels", state, "score_evidence"),
 )
 
@@ -134,29 +134,29 @@ def profile(episodes: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for at_once in (1, 2):
         print(f"Inspect alone, {at_once} at once", flush=True)
-        found[f"nothing, {at_once} at once"] = per_episode(*measure(bare_task, episodes, at_once), episodes)
+        found[f"nothing x{at_once}"] = per_episode(*measure(bare_task, episodes, at_once), episodes)
         for name in PROVIDERS:
             if (obstacle := asyncio.run(usable(name))) is not None:
-                found[f"{name}, {at_once} at once"] = {"obstacle": obstacle}
+                found[f"{name} x{at_once}"] = {"obstacle": obstacle}
                 continue
             print(f"{name}, {at_once} at once", flush=True)
             task = functools.partial(reference_task, sandbox=name, scenario_id=SCENARIO)
-            found[f"{name}, {at_once} at once"] = per_episode(*measure(task, episodes, at_once), episodes)
+            found[f"{name} x{at_once}"] = per_episode(*measure(task, episodes, at_once), episodes)
     return {"machine": machine_facts(), "episodes": episodes, "per_episode": found}
 
 
 def show(result: dict[str, Any]) -> None:
     rows = {name: row for name, row in result["per_episode"].items() if "obstacle" not in row}
-    table = Table("per episode, ms", *rows, box=None)
+    table = Table(Column("per episode, ms", no_wrap=True), *rows, box=None)
     for label, _, _ in PHASES:
         table.add_row(
             label, *(f"{row['phases_ms'].get(label, 0):.1f}" if row["phases_ms"] else "" for row in rows.values())
         )
     for label, key in (("wall", "wall_ms"), ("CPU, this process", "own_cpu_ms"), ("CPU, machine", "machine_cpu_ms")):
         table.add_row(label, *(f"{row[key]:.1f}" for row in rows.values()))
-    bare = {at_once: rows[f"nothing, {at_once} at once"]["wall_ms"] for at_once in (1, 2)}
-    beyond = [f"{row['wall_ms'] - bare[int(name.split()[1])]:.1f}" for name, row in rows.items()]
-    table.add_row("wall beyond Inspect's own", *beyond)
+    bare = {at_once: rows[f"nothing x{at_once}"]["wall_ms"] for at_once in (1, 2)}
+    beyond = [f"{row['wall_ms'] - bare[int(name[-1])]:.1f}" for name, row in rows.items()]
+    table.add_row("wall beyond Inspect alone", *beyond)
     Console().print(table)
     for name, row in result["per_episode"].items():
         if "obstacle" in row:

@@ -35,13 +35,14 @@ embedded = pytest.mark.embedded
 
 
 @pytest.fixture
-async def embedded_provider() -> Embedded:
+async def embedded_provider() -> AsyncIterator[Embedded]:
     found = Embedded()
     try:
         await found.prepare(print)
     except ProviderUnavailableError as error:
         pytest.skip(str(error))
-    return found
+    yield found
+    await found.clean_run(RUN)
 
 
 @pytest.fixture
