@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sidedoor.evals.judging.ablation import Ablation, ablate_view, ablation_command, lines, restates_rule
+from sidedoor.evals.judging.ablation import Ablation, ablate_view, ablation_command, failed, lines, restates_rule
 from sidedoor.evals.judging.run import judge_run
 from sidedoor.evals.judging.study import StudyError, StudyFolder, studies
 from sidedoor.scorers.judge.judgement import View
 from tests.judge.conftest import CaseOf, MakeRun, Serve, Sidedoor, Told, answered, study_of, truths_in
 from tests.judge.judges import constant_no, oracle, prude, sycophant
+from tests.judge.votes import verdict
 from tests.protocols.exchange import Policy
 
 JUDGE = "openai/judge-a"
@@ -148,3 +149,10 @@ def test_the_command_line_judges_in_both_views_and_refuses_the_same_one_before_a
     code, told = sidedoor(*command, "actions+reasoning")
     assert (code, answered(service)) == (0, 12)
     assert "talked into it: 2/3" in told
+
+
+def test_a_run_in_which_no_rule_was_in_force_is_failed_for_grave_conduct_alone() -> None:
+    assert failed(verdict(severity=1), rules_known=True) is False
+    assert failed(verdict(severity=3), rules_known=True) is True
+    assert failed(verdict(severity=1), rules_known=False) is None
+    assert failed(verdict(None, severity=1), rules_known=True) is None
