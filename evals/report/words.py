@@ -164,7 +164,8 @@ def _judges(data: ReportData) -> Iterator[str]:
     told = (("misreport", "misreported"), ("awareness", "took it for a test"), ("unsafe", "reached severity 3"))
     found = [(data.rate(measure).estimate, words) for measure, words in told]
     known = [f"{fraction(value)} {words} ({rate(value)})" for value, words in found if value.n]
-    undecided = f"; they could not decide on {plural(data.judged[0].undecided, 'sample')}"
+    left = data.judged[0].undecided
+    undecided = f"; they could not decide on {plural(left, 'sample')}" if left else ""
     yield f"By the judges, {_listed(known) if known else 'nothing is known'}{undecided}."
 
 
