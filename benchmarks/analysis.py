@@ -70,7 +70,16 @@ data = analyse(Frame(samples, pd.DataFrame(columns=list(MissingSample.model_fiel
 told = {"samples": data.samples, "rates": len(data.rates), "effects": len(data.effects), "pairs": len(data.pairs)}
 """
 PLACE = ("run", "model", "suite", "scenario", "variant", "epoch", "source", "source_kind", "log", "log_sha256")
-COURSE = ("status", "invalid_reason", "first_violation_step", "steps", "judged_stage", "adjudicated_by")
+COURSE = (
+    "status",
+    "invalid_reason",
+    "failure",
+    "incidents",
+    "first_violation_step",
+    "steps",
+    "judged_stage",
+    "adjudicated_by",
+)
 CONTENT = ("version", "content_sha256")
 
 
@@ -140,6 +149,7 @@ def make_many(path: Path) -> list[str]:
     invalid = random.random(size) < INVALID
     samples["status"] = pd.Categorical.from_codes(invalid.astype(int), ["ok", "invalid"])
     samples["invalid_reason"] = pd.Categorical.from_codes(np.where(invalid, 0, -1), ["infra"])
+    samples["failure"] = pd.Categorical.from_codes(np.where(invalid, 0, -1), ["machine_died"])
     blocked = np.where(samples["variant"] == "H", 0.1, 0.0)
     for label in BINARY_LABELS:
         happened = random.random(size) < RATES.get(label, OTHER_RATE) + blocked * (label == "ic_behavior_detected")

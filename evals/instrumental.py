@@ -11,6 +11,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import SandboxEnvironmentSpec, store_as
 
 from sidedoor.evals.agents import operator
+from sidedoor.evals.attended import attended
 from sidedoor.sandboxes.choice import SANDBOX_TYPES, chosen_provider, provider_named
 from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.sandboxes.spec import Episode
@@ -65,7 +66,7 @@ def suite_task(
     epochs: int,
     design: str,
     seed: int,
-    agent: Agent | None = None,
+    agent: Agent | Solver | None = None,
     sandbox: ProviderName = "docker",
 ) -> Task:
     """A suite's cells as an Inspect task (arguments as in `instrumental`)."""
@@ -83,7 +84,7 @@ def build_task(
     suite: str,
     scenarios: Sequence[Scenario],
     samples: list[Sample],
-    agent: Agent | None = None,
+    agent: Agent | Solver | None = None,
     sandbox: ProviderName = "docker",
 ) -> Task:
     """Samples of a suite as an Inspect task."""
@@ -91,7 +92,7 @@ def build_task(
     return Task(
         dataset=MemoryDataset(samples, name=suite),
         setup=open_record(),
-        solver=agent or operator(),
+        solver=attended(agent or operator()),
         scorer=state_scorer(),
         epochs=Epochs(1, unreduced()),
         sandbox=SANDBOX_TYPES[sandbox],

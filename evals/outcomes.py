@@ -1,6 +1,7 @@
 """Telling a run at a glance: one word per sample while it runs, and a table of counts when it has ended."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from rich.box import SIMPLE_HEAD
@@ -8,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sidedoor.evals.samples import SampleRow
+from sidedoor.evals.tally import ModelTally, tally_model
 
 OutcomeWord: TypeAlias = Literal[
     "violated", "took shortcut", "escalated", "completed", "not completed", "not engaged", "invalid"
@@ -40,7 +42,7 @@ def outcome_word(values: Mapping[str, Any]) -> OutcomeWord:
 
 
 def outcome_table(rows: Sequence[SampleRow], planned: int) -> Table:
-    """Models by variants, x/n of valid samples, with what is invalid or missing beside it."""
+    """Models by variants, x/n of valid samples; below it what is invalid by kind, and what happened on the way."""
     variants = sorted({row.variant for row in rows})
     table = Table(title="x/n of valid samples", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", no_wrap=True)
@@ -52,11 +54,22 @@ def outcome_table(rows: Sequence[SampleRow], planned: int) -> Table:
         for index, (title, label) in enumerate(TABLE_LABELS.items()):
             cells = [count([row for row in mine if row.variant == variant], label) for variant in variants]
             table.add_row(Text(model if index == 0 else ""), title, *cells, count(mine, label))
-        table.add_row("", "invalid", *(invalid([r for r in mine if r.variant == v]) for v in variants), invalid(mine))
+        groups = [*([row for row in mine if row.variant == variant] for variant in variants), mine]
+        table.add_row("", "invalid", *map(invalid, groups))
+        for line in _kinds([tally_model(model, Counter(row.fate for row in group), 0) for group in groups]):
+            table.add_row("", *line)
         table.add_section()
     if planned > len(rows):
         table.caption = f"{planned - len(rows)} of {planned} planned samples are missing"
     return table
+
+
+def _kinds(tallies: Sequence[ModelTally]) -> Iterator[list[str]]:
+    """A line for each kind of failure and of incident that there is; the last tally is of all samples."""
+    for kind in tallies[-1].invalid:
+        yield [f"  {kind}", *(str(one.invalid.get(kind, 0)) for one in tallies)]
+    for kind in tallies[-1].incidents:
+        yield [f"met {kind}", *(str(one.incidents.get(kind, 0)) for one in tallies)]
 
 
 def count(rows: Sequence[SampleRow], label: str) -> str:

@@ -7,17 +7,18 @@ import platform
 import re
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from inspect_ai import eval_set
+from inspect_ai import Task, eval_set
 from inspect_ai._eval.loader import solver_from_spec
 from inspect_ai.log import list_eval_logs, read_eval_log, read_eval_log_sample_summaries
 from inspect_ai.model import GenerateConfig, Model, get_model
-from inspect_ai.solver import SolverSpec
+from inspect_ai.solver import Solver, SolverSpec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 
@@ -27,8 +28,10 @@ from sidedoor.evals.outcomes import outcome_table
 from sidedoor.evals.progress import RunProgress
 from sidedoor.evals.reference import reference_args
 from sidedoor.evals.samples import SampleRow, read_rows, write_csv
+from sidedoor.evals.tally import ModelTally, tally_model
 from sidedoor.sandboxes.choice import provider_named
 from sidedoor.sandboxes.machine import ProviderName
+from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.yaml_source import SourceError
 
 MANIFEST: Final = "run.json"
@@ -78,7 +81,8 @@ class RunExit(BaseModel):
 class RunManifest(BaseModel):
     """`run.json`: how the numbers of a run came about.
 
-    `samples_planned` counts samples over all models; `scenarios` maps id to version and content hash; times are UTC.
+    `samples_planned` counts samples over all models; `scenarios` maps id to version and content hash; times are UTC;
+    `counts` say what became of each model's samples when the run last ended.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,6 +101,7 @@ class RunManifest(BaseModel):
     started: str
     ended: str | None = None
     exit: RunExit | None = None
+    counts: tuple[ModelTally, ...] = ()
 
 
 class RunError(RuntimeError):
@@ -221,7 +226,9 @@ def _run(folder: Path, manifest: RunManifest, console: Console) -> Run:
         interrupted = True
     run = read_run(folder)
     ended = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    manifest = manifest.model_copy(update={"ended": ended, "exit": _exit(run, interrupted, errors)})
+    manifest = manifest.model_copy(
+        update={"ended": ended, "exit": _exit(run, interrupted, errors), "counts": tuple(_tallies(run.rows, manifest))}
+    )
     write_csv(folder / SAMPLES, run.rows)
     _write_manifest(folder, manifest)
     _keep_judged(folder, console)
@@ -263,16 +270,17 @@ def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
     """Run what is missing; returns what ended a log before its last sample, if anything did."""
     request = manifest.request
     _, logs = eval_set(
-        tasks=_task(request),
+        tasks=_task(request, _solver(request)),
         log_dir=str(folder / LOGS),
         model=_models(request),
-        solver=_solver(request),
         limit=request.limit,
         max_samples=request.max_samples,
         max_tasks=len(request.models),
         retry_attempts=0,
         retry_immediate=False,
-        fail_on_error=False,
+        # Every sample is run, and a log with errors is no finished one: --resume runs those samples again.
+        fail_on_error=True,
+        continue_on_fail=True,
         display="none",
         log_level="error",
         log_format="eval",
@@ -285,7 +293,7 @@ def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
     return sorted({" ".join(log.error.message.split()) for log in logs if log.error})
 
 
-def _task(request: RunRequest) -> Any:
+def _task(request: RunRequest, solver: Solver | None = None) -> Task:
     return suite_task(
         request.suite,
         request.scenario,
@@ -293,7 +301,8 @@ def _task(request: RunRequest) -> Any:
         request.epochs,
         request.design,
         request.seed,
-        sandbox=request.sandbox,
+        solver,
+        request.sandbox,
     )
 
 
@@ -309,16 +318,16 @@ def _check(request: RunRequest) -> None:
         GenerateConfig(**request.generate)
     except ValidationError as error:
         raise RunError(f"-G: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-    if spec := _solver(request):
-        try:
-            solver_from_spec(spec)
-        except Exception as error:  # noqa: BLE001 - a solver's own code runs here, with the arguments of -S
-            raise RunError(f"solver '{spec.solver}' cannot be used: {one_line(error)}") from None
+    _solver(request)
 
 
-def _solver(request: RunRequest) -> SolverSpec | None:
-    # Inspect records the second argument and passes the third.
-    return SolverSpec(request.solver, request.solver_args, request.solver_args) if request.solver else None
+def _solver(request: RunRequest) -> Solver | None:
+    if request.solver is None:
+        return None
+    try:
+        return solver_from_spec(SolverSpec(request.solver, request.solver_args, request.solver_args))
+    except Exception as error:  # noqa: BLE001 - a solver's own code runs here, with the arguments of -S
+        raise RunError(f"solver '{request.solver}' cannot be used: {one_line(error)}") from None
 
 
 def _models(request: RunRequest) -> list[Model]:
@@ -369,9 +378,21 @@ def _exit(run: Run, interrupted: bool, errors: list[str]) -> RunExit:
             code=1, reason=f"{missing} of {run.manifest.samples_planned} samples not run{why}; continue with --resume"
         )
     if invalid:
-        reasons = sorted({row.invalid_reason or "unknown" for row in invalid})
-        return RunExit(code=1, reason=f"{len(invalid)} of {len(run.rows)} samples are invalid ({', '.join(reasons)})")
+        kinds = sorted({row.fate.failure or Failure.UNKNOWN for row in invalid})
+        return RunExit(
+            code=1,
+            reason=f"{len(invalid)} of {len(run.rows)} samples are invalid ({', '.join(kinds)}); "
+            "--resume runs those again that ended in an error",
+        )
     return RunExit(code=0, reason=f"all {len(run.rows)} samples are valid")
+
+
+def _tallies(rows: Sequence[SampleRow], manifest: RunManifest) -> Iterator[ModelTally]:
+    """What became of each model's samples; every model was to run as many."""
+    planned = manifest.samples_planned // len(manifest.request.models)
+    for model in manifest.request.models:
+        fates = Counter(row.fate for row in rows if row.model == model)
+        yield tally_model(model, fates, planned - fates.total())
 
 
 def _write_manifest(folder: Path, manifest: RunManifest) -> None:

@@ -1,23 +1,25 @@
 """One row per sample: what a log says about each episode, errors included."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from sidedoor.scorers.labels import InvalidReason, Truth
+from sidedoor.evals.tally import Fate, fate
+from sidedoor.scorers.failures import INCIDENTS, Failure, InvalidReason, error_failure, incidents_text, limit_failure
+from sidedoor.scorers.labels import Truth
 
 if TYPE_CHECKING:  # Inspect takes seconds to import, and tables made from a cache do not need it
     from inspect_ai.log import EvalError, EvalLog, EvalSampleSummary
 
 SCORER = "state"
-MODEL_FRAME, TOOL_FRAME = (f'inspect_ai/model/{module}.py", line' for module in ("_model", "_call_tools"))
-"""Where a traceback passes into a model's API and into a tool. With the quote they match frames alone: an error's
-message may hold the whole request, and the agent's text in it, but as JSON, where a quote follows a backslash."""
-
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+RECORDED = "EpisodeRecord:incidents"
+"""Where a sample's store has its incidents (`sidedoor.scorers.record`)."""
 
 TRANSCRIPT_FIELDS = {"messages", "events", "attachments", "store", "timelines"}
 """Parts of a sample that grow with its transcript; what is read without them costs the same for any length."""
@@ -27,7 +29,8 @@ class SampleRow(BaseModel):
     """One sample of a run. Binary labels are None where they could not be known; `seconds` is wall time.
 
     `status` is `ok` or `invalid`, the latter with `invalid_reason`; `behaviours` and `shortcuts` are comma-separated;
-    `first_violation_step` and `steps` count calls to the world; `log` is relative to the run's folder.
+    `first_violation_step` and `steps` count calls to the world; `log` is relative to the run's folder. `failure` is the
+    kind of failure behind `invalid_reason`, and `incidents` are what happened on the way, valid or not.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +65,20 @@ class SampleRow(BaseModel):
     seconds: float | None
     evidence_sha256: str | None
     log: str
+    failure: Failure | None = None
+    incidents: str = ""
+
+    @property
+    def fate(self) -> Fate:
+        """What became of the sample."""
+        return fate(self.status, self.failure, self.incidents)
+
+
+class Trouble(NamedTuple):
+    """What a sample met: the error that ended it, and incidents; errors that ended earlier attempts are among them."""
+
+    error: "EvalError | None"
+    incidents: Counter[Failure]
 
 
 class JudgeFields(BaseModel):
@@ -141,7 +158,7 @@ def read_rows(run: str, folder: Path, logs: Iterable[Path]) -> list[SampleRow]:
         header = read_eval_log(str(path), header_only=True)
         log = path.relative_to(folder).as_posix()
         summaries = [one for one in read_eval_log_sample_summaries(str(path)) if not cut_off(one)]
-        rows += [sample_row(run, log, header, one, sample_error(path, one)) for one in summaries]
+        rows += [sample_row(run, log, header, one, trouble(path, one)) for one in summaries]
     return sorted(rows, key=lambda row: (row.model, row.scenario, row.variant, row.epoch))
 
 
@@ -193,18 +210,35 @@ def label_values(summary: "EvalSampleSummary") -> dict[str, Any]:
     return dict(score.value)
 
 
-def sample_error(path: Path, summary: "EvalSampleSummary") -> "EvalError | None":
-    """The error that ended a sample, with its traceback, without reading the transcript; None if there was none."""
-    if summary.error is None:
-        return None
+def trouble(path: Path, summary: "EvalSampleSummary") -> Trouble:
+    """What a sample met, without reading its transcript.
+
+    Raises:
+        ValueError: its incidents are not those of this version.
+    """
+    limits = [limit_failure(summary.limit)] if summary.limit else []
+    if summary.error is None and not summary.retries:
+        return Trouble(None, _incidents(_score_metadata(summary).get(INCIDENTS)) + Counter(limits))
     from inspect_ai.log import read_eval_log_sample
 
-    return read_eval_log_sample(str(path), id=summary.id, epoch=summary.epoch, exclude_fields=TRANSCRIPT_FIELDS).error
+    # An error leaves no score, but no evidence either, so that the store is small.
+    left_out = TRANSCRIPT_FIELDS - {"store"} if summary.error else TRANSCRIPT_FIELDS
+    sample = read_eval_log_sample(str(path), id=summary.id, epoch=summary.epoch, exclude_fields=left_out)
+    kept = sample.store.get(RECORDED) if summary.error else _score_metadata(summary).get(INCIDENTS)
+    earlier = [error_failure(one.traceback) for one in sample.error_retries or ()]
+    return Trouble(sample.error, _incidents(kept) + Counter(limits + earlier))
 
 
-def sample_row(
-    run: str, log: str, header: "EvalLog", summary: "EvalSampleSummary", error: "EvalError | None"
-) -> SampleRow:
+def _score_metadata(summary: "EvalSampleSummary") -> dict[str, Any]:
+    score = (summary.scores or {}).get(SCORER)
+    return (score.metadata if score else None) or {}
+
+
+def _incidents(kept: Any) -> Counter[Failure]:
+    return Counter({Failure(kind): int(count) for kind, count in (kept or {}).items()})
+
+
+def sample_row(run: str, log: str, header: "EvalLog", summary: "EvalSampleSummary", met: Trouble) -> SampleRow:
     """A sample's row, from its log's header and its summary.
 
     Raises:
@@ -213,7 +247,7 @@ def sample_row(
     """
     meta = summary.metadata
     values = label_values(summary)
-    status, reason = _status(values, error)
+    failure = _failure(values, met.error)
     usage = summary.model_usage.values()
     return SampleRow(
         run=run,
@@ -223,8 +257,8 @@ def sample_row(
         variant=meta["variant"],
         epoch=meta["epoch"],
         sample_id=str(summary.id),
-        status=status,
-        invalid_reason=reason,
+        status="invalid" if failure else "ok",
+        invalid_reason=failure.reason if failure else None,
         behaviours=values.get("behaviours") or "",
         shortcuts=values.get("shortcuts") or "",
         messages=summary.message_count,
@@ -232,21 +266,18 @@ def sample_row(
         output_tokens=sum(u.output_tokens for u in usage),
         seconds=summary.total_time,
         log=log,
+        failure=failure,
+        incidents=incidents_text(met.incidents),
         **{name: values.get(name) for name in _FROM_SCORE},
     )
 
 
-def error_reason(error: "EvalError") -> InvalidReason:
-    """Whether an error came from a model's API or from elsewhere: whichever of API and tool was entered last."""
-    return "api" if error.traceback.rfind(MODEL_FRAME) > error.traceback.rfind(TOOL_FRAME) else "infra"
-
-
-def _status(values: dict[str, Any], error: "EvalError | None") -> tuple[Literal["ok", "invalid"], InvalidReason | None]:
+def _failure(values: dict[str, Any], error: "EvalError | None") -> Failure | None:
     if error is not None:
-        return "invalid", error_reason(error)
-    if not values:
-        return "invalid", "infra"
-    return values["deterministic_label_status"], values["invalid_reason"]
+        return error_failure(error.traceback)
+    if values.get("deterministic_label_status") == "ok":
+        return None
+    return Failure(values.get("failure") or Failure.UNKNOWN)
 
 
 def _cell(value: Any) -> str:

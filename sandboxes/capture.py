@@ -53,7 +53,7 @@ async def _close_world(workplace: Workplace) -> Ended:
         except ProviderUnavailableError:
             return "stream_lost"
         return "stream_lost" if running else "container_died"
-    return "closed"
+    return "broken_off" if workplace.broken_off else "closed"
 
 
 async def _observe(workplace: Workplace, watch: Watch) -> Harvest:

@@ -24,7 +24,7 @@ SCHEMA_VERSION: Final = 1
 VOLATILE: Final = {"commands": {"__all__": {"seconds"}}}
 """Fields that differ between identical runs, as pydantic's `exclude`: they are left out of the digest."""
 
-Ended: TypeAlias = Literal["closed", "container_died", "stream_lost"]
+Ended: TypeAlias = Literal["closed", "broken_off", "container_died", "stream_lost"]
 FileKind: TypeAlias = Literal["file", "directory", "symlink", "hardlink", "fifo", "device", "other"]
 
 
@@ -151,7 +151,8 @@ class Evidence(_Frozen):
         commands: what the host was asked to run.
         notes: what the gateway noticed.
         session_events: losses of the command session.
-        ended: closed properly, container gone before that, or the container's stream lost while it still ran.
+        ended: closed properly; closed after an error had ended the agent's loop; container gone before that; or the
+            container's stream lost while it still ran.
         limit: which of the sample's limits had been reached when evidence was taken; None if none.
     """
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from inspect_ai.util import StoreModel
+from pydantic import Field
 
 from sidedoor.sandboxes.evidence import Evidence
 from sidedoor.sandboxes.spec import Episode
@@ -16,6 +17,7 @@ class EpisodeRecord(StoreModel):
         variant: the variant's name.
         epoch: 1-based.
         script: the reference script that a reference model follows; None for it to choose.
+        incidents: kind of incident to how often it happened (`sidedoor.scorers.failures`).
         evidence: the `Evidence`, as JSON; None until it was captured.
     """
 
@@ -23,6 +25,7 @@ class EpisodeRecord(StoreModel):
     variant: str = ""
     epoch: int = 1
     script: str | None = None
+    incidents: dict[str, int] = Field(default_factory=dict)
     evidence: dict[str, Any] | None = None
 
     def identity(self) -> Episode:

@@ -39,7 +39,7 @@ def _ends_as_recorded(evidence: Evidence, world: World) -> bool:
     if evidence.faults:  # the call that failed is in no journal, and may have changed the state half-way
         return True
     if evidence.closed_state is None:
-        return evidence.ended != "closed"
+        return evidence.ended in ("container_died", "stream_lost")
     return evidence.closed_state == world.snapshot()
 
 

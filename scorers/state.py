@@ -20,6 +20,7 @@ from inspect_ai.util import sample_limits, sandbox, store_as
 from sidedoor.sandboxes.capture import capture
 from sidedoor.sandboxes.evidence import Evidence
 from sidedoor.sandboxes.provider import WorkplaceSandbox
+from sidedoor.scorers.failures import INCIDENTS
 from sidedoor.scorers.labels import BINARY_LABELS, Outcome, score
 from sidedoor.scorers.record import EpisodeRecord
 from sidedoor.tasks.catalogue import load_scenario
@@ -67,17 +68,22 @@ def state_scorer() -> Scorer:
     """Labels from state, with counts per label (x and n; a rate belongs to a report, with its interval).
 
     On a live sample the evidence is captured first and kept in the sample's store; on a log it is read from there.
+    An error that ended the agent's loop stands, unless the agent had achieved something before: that is scored.
     """
 
     async def score_sample(state: TaskState, target: Target) -> Score:  # noqa: ARG001 - Inspect's signature
         record = store_as(EpisodeRecord)
         evidence = record.kept_evidence()
         if evidence is None:
-            evidence = (await capture(sandbox().as_type(WorkplaceSandbox).workplace)).model_copy(
-                update={"limit": _limit_reached()}
-            )
+            workplace = sandbox().as_type(WorkplaceSandbox).workplace
+            evidence = (await capture(workplace)).model_copy(update={"limit": _limit_reached()})
+            outcome = score_evidence(evidence)
+            if workplace.broken_off is not None and outcome.labels.deterministic_label_status == "invalid":
+                raise workplace.broken_off
             record.evidence = evidence.model_dump(mode="json")
-        return to_score(score_evidence(evidence), evidence, state.output.completion)
+        scored = to_score(score_evidence(evidence), evidence, state.output.completion)
+        scored.metadata = (scored.metadata or {}) | {INCIDENTS: record.incidents}
+        return scored
 
     return score_sample
 

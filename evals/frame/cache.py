@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from sidedoor.evals import samples
 from sidedoor.evals.frame import logs, rows
 from sidedoor.evals.frame.logs import LogContent
+from sidedoor.scorers import failures
 
 
 def load(digest: str) -> LogContent | None:
@@ -45,5 +46,5 @@ def _entry(digest: str) -> Path:
 @cache
 def _reader() -> str:
     """What reads logs, by its source text: no number has to be raised by hand when it changes."""
-    sources = b"".join(Path(module.__file__ or "").read_bytes() for module in (logs, rows, samples))
+    sources = b"".join(Path(module.__file__ or "").read_bytes() for module in (logs, rows, samples, failures))
     return hashlib.sha256(sources + version("inspect-ai").encode()).hexdigest()[:16]

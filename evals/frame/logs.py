@@ -3,21 +3,20 @@
 Trust boundary: a log may come from anyone. Whatever is wrong with it becomes a sentence in a `LogContent`.
 """
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidedoor.evals.frame.rows import FrameRow, unadjudicated
-from sidedoor.evals.samples import cut_off, sample_error, sample_row
+from sidedoor.evals.samples import Trouble, cut_off, sample_row, trouble
+from sidedoor.scorers.failures import error_name
 
 if TYPE_CHECKING:  # Inspect takes seconds to import, and a log that is in the cache does not need it
-    from inspect_ai.log import EvalError, EvalLog, EvalSampleSummary
+    from inspect_ai.log import EvalLog, EvalSampleSummary
 
 OUR_METADATA: Final = frozenset(("suite", "scenario", "variant", "epoch"))
-_RETRIED: Final = re.compile(r"RetryError\[.* raised (\w+)>\]")
-_EXCEPTION: Final = re.compile(r"(?:[\w.]+\.)?(\w+)(?::|$)")
 
 
 class LogContent(BaseModel):
@@ -72,15 +71,22 @@ def _read(path: Path, digest: str) -> LogContent:
     if any(not summary.metadata.keys() >= OUR_METADATA for summary in summaries):
         why = "its samples are of another project; see sidedoor import"
         return LogContent(state="foreign", why=why, samples=len(summaries))
-    if header.status != "success":
+    if not _is_finished(header, summaries):
         return LogContent(state="unfinished", why=f"its status is '{header.status}'", **known)
-    rows = tuple(_row(header, summary, digest, sample_error(path, summary)) for summary in summaries)
+    rows = tuple(_row(header, summary, digest, trouble(path, summary)) for summary in summaries)
     return LogContent(state="finished", rows=rows, **known)
 
 
-def _row(header: "EvalLog", summary: "EvalSampleSummary", digest: str, error: "EvalError | None") -> FrameRow:
+def _is_finished(header: "EvalLog", summaries: "Sequence[EvalSampleSummary]") -> bool:
+    """Whether every planned sample has ended; if some of them in errors, the status is `error` all the same."""
+    planned = {str(one) for one in header.eval.dataset.sample_ids or ()}
+    ended = {str(summary.id) for summary in summaries}
+    return header.status == "success" or (header.status == "error" and ended >= planned > set())
+
+
+def _row(header: "EvalLog", summary: "EvalSampleSummary", digest: str, met: Trouble) -> FrameRow:
     meta = summary.metadata
-    row = sample_row(header.eval.run_id, "", header, summary, error).model_dump()
+    row = sample_row(header.eval.run_id, "", header, summary, met).model_dump()
     return FrameRow(
         **row,
         **unadjudicated(row),
@@ -92,15 +98,9 @@ def _row(header: "EvalLog", summary: "EvalSampleSummary", digest: str, error: "E
         content_sha256=meta.get("content_sha256"),
         seed=meta.get("seed"),
         limit=summary.limit,
-        error_type=_error_type(error) if error else None,
+        error_type=error_name(met.error.traceback) if met.error else None,
         factors=meta.get("factors") or {},
     )
-
-
-def _error_type(error: "EvalError") -> str | None:
-    last = error.traceback.strip().rpartition("\n")[2]
-    found = _RETRIED.search(last) or _EXCEPTION.match(last)
-    return found[1] if found else None
 
 
 def _broken(why: str) -> LogContent:

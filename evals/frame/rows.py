@@ -63,6 +63,7 @@ _DTYPES: Final[dict[type, str]] = {bool: "boolean", int: "Int64", float: "Float6
 _CATEGORIES: Final = frozenset(
     (
         *("run", "model", "suite", "scenario", "variant", "status", "invalid_reason", "stage", "adj_stage"),
+        *("failure", "incidents"),
         *("source", "source_kind", "version", "limit", "error_type", "adjudicated_by"),
         *("judge_study", "judge_status", "judges", "judged_stage"),
     )

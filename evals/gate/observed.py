@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sidedoor.evals.frame.read import Frame, read_frame
 from sidedoor.evals.frame.rows import ADJUDICATED
 from sidedoor.evals.frame.sources import RUN_MANIFEST, find_sources
+from sidedoor.evals.tally import Fate, ModelTally, fate, tally_model
 from sidedoor.scorers.labels import BINARY_LABELS
 from sidedoor.tasks.yaml_source import SourceError, Strict
 
@@ -38,19 +39,27 @@ class DataError(SourceError):
 
 
 class Sample(NamedTuple):
-    """One sample: its place, and its labels after a person's review. `key` tells it from any other sample."""
+    """One sample: its place, what became of it, and its labels after a person's review.
+
+    `key` tells it from any other sample.
+    """
 
     model: str
     scenario: str
     variant: str
     epoch: int
     key: str
-    invalid_reason: str | None
+    fate: Fate
     labels: Mapping[str, bool | None]
+
+    @property
+    def valid(self) -> bool:
+        """Whether it has a valid outcome."""
+        return self.fate.failure is None
 
     def outcome(self, label: str) -> bool | None:
         """A label of a valid sample; None where it is unknown or the sample is not valid."""
-        return None if self.invalid_reason is not None else self.labels[label]
+        return self.labels[label] if self.valid else None
 
 
 class Cell(NamedTuple):
@@ -156,6 +165,10 @@ class Observed:
         """How many samples of one model were planned and are not there."""
         return sum(count for cell, count in self.missing.items() if cell.model == model)
 
+    def tally(self, model: str) -> ModelTally:
+        """What became of the samples of one model."""
+        return tally_model(model, Counter(one.fate for one in self.of_model(model)), self.missing_of(model))
+
     @cached_property
     def _by_model(self) -> dict[str, list[Sample]]:
         groups: dict[str, list[Sample]] = defaultdict(list)
@@ -239,26 +252,27 @@ def _counts(cell: Cell, samples: Sequence[Sample], missing: int) -> CellCounts:
         known = [outcome for sample in samples if (outcome := sample.outcome(label)) is not None]
         if known:
             events[label] = (sum(known), len(known))
-    invalid = sum(sample.invalid_reason is not None for sample in samples)
+    invalid = sum(not sample.valid for sample in samples)
     return CellCounts(**cell._asdict(), samples=len(samples), invalid=invalid, missing=missing, events=events)
 
 
 def _samples(table: pd.DataFrame) -> Iterable[Sample]:
-    place = ["model", "scenario", "variant", "epoch", "status", "invalid_reason", "sample_uuid", "run", "sample_id"]
-    columns = [table[name].astype(object).where(table[name].notna(), None) for name in place]
+    place = ["model", "scenario", "variant", "epoch", "status", "failure", "incidents"]
+    identity = ["sample_uuid", "run", "sample_id"]
+    columns = [table[name].astype(object).where(table[name].notna(), None) for name in place + identity]
     labels = [
         table[f"{ADJUDICATED}{label}"].astype(object).where(table[f"{ADJUDICATED}{label}"].notna(), None)
         for label in BINARY_LABELS
     ]
     rows = zip(*columns, zip(*labels, strict=True), strict=True)
-    for model, scenario, variant, epoch, status, reason, uuid, run, sample_id, values in rows:
+    for model, scenario, variant, epoch, status, failure, incidents, uuid, run, sample_id, values in rows:
         yield Sample(
             model=str(model),
             scenario=str(scenario),
             variant=str(variant),
             epoch=int(epoch),
             key=_short(uuid or f"{run}/{model}/{sample_id}"),
-            invalid_reason=None if status == "ok" else str(reason or "unknown"),
+            fate=fate(status, failure, incidents),
             labels={
                 label: None if value is None else bool(value)
                 for label, value in zip(BINARY_LABELS, values, strict=True)

@@ -3,6 +3,7 @@
 from typing import Final, Literal, TypeAlias
 
 from sidedoor.evals.analysis.estimate import Claim
+from sidedoor.evals.tally import ModelTally
 from sidedoor.tasks.yaml_source import Strict
 
 Verdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE", "INVALID"]
@@ -96,15 +97,6 @@ class MetricResult(Strict):
     cases: tuple[Case, ...]
 
 
-class ModelCounts(Strict):
-    """Samples of one model: how many ended, how many of them are invalid and why, and how many are not there."""
-
-    model: str
-    samples: int
-    invalid: dict[str, int]
-    missing: int
-
-
 class Compared(Strict):
     """The baseline, and what differs from it besides the model."""
 
@@ -143,7 +135,7 @@ class GateResult(Strict):
         alpha: one-sided error of a difference and of a ceiling; smaller at the looks of a growing run.
         suite: what was run.
         metrics: what was decided of each.
-        models: counts of the candidate's samples.
+        models: what became of the candidate's samples.
         baseline: what was compared with; None if nothing was.
         policy_sha256: digest of the policy.
         notes: what a reader must know beside the verdict.
@@ -159,7 +151,7 @@ class GateResult(Strict):
     alpha: tuple[float, float]
     suite: str = ""
     metrics: tuple[MetricResult, ...] = ()
-    models: tuple[ModelCounts, ...] = ()
+    models: tuple[ModelTally, ...] = ()
     baseline: Compared | None = None
     policy_sha256: str
     notes: tuple[str, ...] = ()

@@ -92,7 +92,7 @@ def self_test(run: Observed, policy: Policy, splits: int = SPLITS, seed: int = 0
 
 
 def _epochs(run: Observed) -> Counter[Cell]:
-    return Counter(Cell(one.model, one.scenario, one.variant) for one in run.samples if one.invalid_reason is None)
+    return Counter(Cell(one.model, one.scenario, one.variant) for one in run.samples if one.valid)
 
 
 def _split(run: Observed, rng: Random) -> tuple[Observed, Baseline]:

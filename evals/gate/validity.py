@@ -1,12 +1,12 @@
 """When data are no basis for a verdict: every reason in a sentence. With a single one the gate is INVALID."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from sidedoor.evals.gate.baseline import Baseline
 from sidedoor.evals.gate.observed import Cell, Observed
 from sidedoor.evals.gate.policy import SET_UP, Policy
 from sidedoor.evals.gate.wording import listed, percent, plural
+from sidedoor.evals.tally import kinds_in_words
 
 
 def pair_models(run: Observed, baseline: Baseline, policy: Policy, against: str | None) -> dict[str, str]:
@@ -78,18 +78,15 @@ def changed_parts(run: Observed, baseline: Baseline) -> list[str]:
 
 
 def _reasons_of_model(run: Observed, model: str, policy: Policy) -> Iterator[str]:
-    samples = run.of_model(model)
-    invalid = sum(sample.invalid_reason is not None for sample in samples)
-    missing = run.missing_of(model)
-    if _share(invalid, len(samples)) > policy.limits.invalid / 100:
-        reasons = Counter(sample.invalid_reason for sample in samples if sample.invalid_reason)
-        told = listed([f"{count} {reason}" for reason, count in reasons.most_common()])
-        yield f"{_above(model, invalid, len(samples), 'invalid', policy.limits.invalid)} ({told})"
-    if _share(missing, len(samples) + missing) > policy.limits.missing / 100:
-        yield _above(model, missing, len(samples) + missing, "missing", policy.limits.missing)
-    valid = len(samples) - invalid
-    if valid < policy.limits.min_samples:
-        yield f"{model}: {plural(valid, 'valid sample')}, and the policy wants {policy.limits.min_samples}"
+    found = run.tally(model)
+    invalid = found.samples - found.valid
+    if _share(invalid, found.samples) > policy.limits.invalid / 100:
+        above = _above(model, invalid, found.samples, "invalid", policy.limits.invalid)
+        yield f"{above} ({kinds_in_words(found.invalid)})"
+    if _share(found.missing, found.samples + found.missing) > policy.limits.missing / 100:
+        yield _above(model, found.missing, found.samples + found.missing, "missing", policy.limits.missing)
+    if found.valid < policy.limits.min_samples:
+        yield f"{model}: {plural(found.valid, 'valid sample')}, and the policy wants {policy.limits.min_samples}"
 
 
 def _changed_scenarios(run: Observed, baseline: Baseline) -> Iterator[str]:
@@ -120,7 +117,7 @@ def _unpaired(run: Observed, baseline: Baseline, policy: Policy, against: str | 
 
 
 def _lacking_cells(run: Observed, baseline: Baseline, model: str, other: str, policy: Policy) -> Iterator[str]:
-    there = {(sample.scenario, sample.variant) for sample in run.of_model(model) if sample.invalid_reason is None}
+    there = {(sample.scenario, sample.variant) for sample in run.of_model(model) if sample.valid}
     wanted = [one.cell for one in baseline.of_model(other) if one.samples > one.invalid]
     lacking = [cell for cell in wanted if (cell.scenario, cell.variant) not in there]
     if _share(len(lacking), len(wanted)) > policy.limits.missing / 100:

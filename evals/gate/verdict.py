@@ -1,6 +1,5 @@
 """The gate itself: data and policy in, verdict out. Pure, so that every output and test sees the same decision."""
 
-from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -9,7 +8,7 @@ from sidedoor.evals.gate.cases import Alphas, statistical_cases
 from sidedoor.evals.gate.hard_rules import contract_cases, zero_tolerance_cases
 from sidedoor.evals.gate.observed import CellCounts, Observed
 from sidedoor.evals.gate.policy import Policy
-from sidedoor.evals.gate.result import Case, Compared, GateResult, Look, Made, MetricResult, ModelCounts, worst
+from sidedoor.evals.gate.result import Case, Compared, GateResult, Look, Made, MetricResult, worst
 from sidedoor.evals.gate.sides import Pairing
 from sidedoor.evals.gate.validity import (
     changed_parts,
@@ -61,7 +60,7 @@ def judge(
         alpha=(alphas.difference, alphas.ceiling),
         suite=run.suite,
         metrics=metrics,
-        models=tuple(_counts(run, model) for model in run.models),
+        models=tuple(run.tally(model) for model in run.models),
         baseline=_compared(run, baseline),
         policy_sha256=policy.digest(),
         notes=tuple(_notes(run, baseline, policy, against, bool(reasons))),
@@ -119,14 +118,6 @@ def _by_metric(cases: tuple[Case, ...]) -> tuple[MetricResult, ...]:
     return tuple(
         MetricResult(metric=metric, verdict=worst([case.verdict for case in group]), cases=group)
         for metric, group in groups.items()
-    )
-
-
-def _counts(run: Observed, model: str) -> ModelCounts:
-    samples = run.of_model(model)
-    invalid = Counter(sample.invalid_reason for sample in samples if sample.invalid_reason is not None)
-    return ModelCounts(
-        model=model, samples=len(samples), invalid=dict(sorted(invalid.items())), missing=run.missing_of(model)
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sidedoor.evals.gate.result import Bounds, Case, Counts, Needs
+from sidedoor.evals.tally import ModelTally, kinds_in_words
 
 SHOWN = 5
 
@@ -72,3 +73,11 @@ def listed(items: Sequence[object]) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 sample`, `3 samples`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def told_tally(tally: ModelTally) -> str:
+    """What became of a model's samples, on one line."""
+    return (
+        f"{tally.model}: {plural(tally.samples, 'sample')}; invalid: {kinds_in_words(tally.invalid)}; "
+        f"missing: {tally.missing}; met on the way: {kinds_in_words(tally.incidents)}"
+    )

@@ -18,8 +18,7 @@ from inspect_ai.scorer import Score
 from sidedoor.evals.frame.imported import LOGS, Imported, ImportManifest, new_import_folder, write_import
 from sidedoor.evals.frame.problems import Problem, ProblemKind
 from sidedoor.evals.frame.rows import LABELS, FrameRow, unadjudicated
-from sidedoor.evals.samples import error_reason
-from sidedoor.scorers.labels import InvalidReason
+from sidedoor.scorers.failures import Failure, error_failure
 from sidedoor.tasks.catalogue import load_suite
 from sidedoor.tasks.schema import check_factors
 from sidedoor.tasks.yaml_source import SourceError
@@ -111,8 +110,8 @@ def _import_log(file: Path, folder: Path) -> list[FrameRow]:
 def _row(log: EvalLog, sample: EvalSample, name: str, digest: str) -> FrameRow:
     meta = sample.metadata
     fields = _fields(sample)
-    status, reason = _status(sample, fields)
-    labels = _labels(sample, fields) if status == "ok" else dict.fromkeys(LABELS)
+    failure = _failure(sample, fields)
+    labels = dict.fromkeys(LABELS) if failure else _labels(sample, fields)
     variant, factors = _variant(meta)
     usage = sample.model_usage.values()
     return FrameRow(
@@ -125,8 +124,9 @@ def _row(log: EvalLog, sample: EvalSample, name: str, digest: str) -> FrameRow:
         variant=variant,
         epoch=sample.epoch,
         sample_id=str(sample.id),
-        status=status,
-        invalid_reason=reason,
+        status="invalid" if failure else "ok",
+        invalid_reason=failure.reason if failure else None,
+        failure=failure,
         behaviours="",
         shortcuts=_text(fields, "ic_method"),
         first_violation_step=None,
@@ -167,10 +167,10 @@ def _score(sample: EvalSample, suffix: str) -> Score | None:
     return next((score for name, score in (sample.scores or {}).items() if name.endswith(suffix)), None)
 
 
-def _status(sample: EvalSample, fields: dict[str, Any]) -> tuple[Any, InvalidReason | None]:
+def _failure(sample: EvalSample, fields: dict[str, Any]) -> Failure | None:
     if sample.error is not None:
-        return "invalid", error_reason(sample.error)
-    return ("ok", None) if fields.get("deterministic_label_status") == "ok" else ("invalid", "unobserved")
+        return error_failure(sample.error.traceback)
+    return None if fields.get("deterministic_label_status") == "ok" else Failure.UNOBSERVED
 
 
 def _labels(sample: EvalSample, fields: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from sidedoor.evals.frame.problems import MissingSample, Problem
 from sidedoor.evals.frame.rows import LABELS, FrameRow, unadjudicated
 from sidedoor.evals.imports.logs import Transcript, write_transcripts
 from sidedoor.evals.imports.transcripts import parse_transcript
+from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.yaml_source import SourceError
 
 STUDY: Final = "odcv"
@@ -232,6 +233,7 @@ def _row(one: Round, cell: Cell, log: tuple[str, int, str] | None) -> FrameRow:
         sample_id=f"{cell.scenario}-{cell.framing}",
         status="ok" if decisive is not None else "invalid",
         invalid_reason=None if decisive is not None else "unobserved",
+        failure=None if decisive is not None else Failure.UNOBSERVED,
         behaviours="",
         shortcuts="",
         first_violation_step=None,

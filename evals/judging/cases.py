@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidedoor.evals.judging.study import Judged
 from sidedoor.evals.run import log_files
-from sidedoor.evals.samples import SampleRow, cut_off, sample_error, sample_row
+from sidedoor.evals.samples import SampleRow, cut_off, sample_row, trouble
 from sidedoor.scorers.judge import case as case_module
 from sidedoor.scorers.judge.case import CaseError, case_of_sample
 from sidedoor.tasks.yaml_source import SourceError
@@ -100,7 +100,7 @@ def _row(run: Path, log: Path, header: EvalLog, summary: EvalSampleSummary) -> S
     """A sample's row; one of another project, such as an imported transcript, has no labels from state."""
     known = {"suite": header.eval.task, "scenario": str(summary.id), "variant": "", "epoch": summary.epoch}
     named = summary.model_copy(update={"metadata": known | summary.metadata})
-    return sample_row(run.name, log.relative_to(run).as_posix(), header, named, sample_error(log, summary))
+    return sample_row(run.name, log.relative_to(run).as_posix(), header, named, trouble(log, summary))
 
 
 def _uuid(summary: EvalSampleSummary) -> str:

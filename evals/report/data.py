@@ -15,6 +15,7 @@ from sidedoor.evals.frame.problems import Problem
 from sidedoor.evals.judging.agreement import SeverityAgreement
 from sidedoor.evals.judging.self_judgement import SelfJudgement
 from sidedoor.evals.judging.summary import JudgeSummary
+from sidedoor.evals.tally import ModelTally
 
 SCHEMA_VERSION: Final = 3
 
@@ -85,15 +86,6 @@ class Cell(_Frozen):
     valid: int
     invalid: int
     missing: int
-
-
-class ModelCounts(_Frozen):
-    """A model's samples: valid, invalid by reason, and planned but absent."""
-
-    model: str
-    valid: int
-    invalid: dict[str, int]
-    absent: int
 
 
 class CompletionViolation(_Frozen):
@@ -247,7 +239,7 @@ class ReportData(_Frozen):
     samples: int
     adjudicated: int
     adjudication_changed: int
-    counts: tuple[ModelCounts, ...]
+    counts: tuple[ModelTally, ...]
     design: tuple[Cell, ...]
     rates: tuple[Rate, ...]
     effects: tuple[Effect, ...]

@@ -27,13 +27,14 @@ from sidedoor.evals.report.comparisons import (
     pairs,
 )
 from sidedoor.evals.report.cube import Cube, Samples, cells_of, count, prepare, tally, totalled
-from sidedoor.evals.report.data import Cell, ModelCounts, Rate, ReportData
+from sidedoor.evals.report.data import Cell, Rate, ReportData
 from sidedoor.evals.report.effects import effects
 from sidedoor.evals.report.episodes import episodes, rates_of_episodes
 from sidedoor.evals.report.judges import across, imported_agreement, judged, self_judged, studies
 from sidedoor.evals.report.measures import COMPLETED, IC, JUDGED, MEASURES, REVIEWED, TITLES, VIOLATED, Measure
 from sidedoor.evals.report.origins import contents, origins
 from sidedoor.evals.report.text import clip
+from sidedoor.evals.tally import Fate, ModelTally, fate, tally_model
 
 LEVEL: Final = 0.95
 CROSSED: Final = (IC, VIOLATED, COMPLETED)
@@ -153,12 +154,14 @@ def _in_new_scenarios(cube: Cube, level: float) -> dict[tuple[str | None, ...], 
     return found
 
 
-def _counts(samples: Samples, standing: Counts) -> Iterator[ModelCounts]:
-    invalid = samples.rows[["model", "invalid_reason"]][samples.rows["status"] != "ok"].astype(object)
-    reasons = Counter(invalid.fillna("unknown").itertuples(index=False, name=None))
-    for model, (valid, _, absent) in zip(samples.names("model"), standing.sum(axis=(2, 3)).T.tolist(), strict=True):
-        by_reason = {str(reason): n for (of, reason), n in sorted(reasons.items()) if of == model}
-        yield ModelCounts(model=model, valid=valid, invalid=by_reason, absent=absent)
+def _counts(samples: Samples, standing: Counts) -> Iterator[ModelTally]:
+    columns = ["model", "status", "failure", "incidents"]
+    known = samples.rows.groupby(columns, observed=True, dropna=False).size().rename("number").reset_index()
+    fates: dict[str, Counter[Fate]] = {model: Counter() for model in samples.names("model")}
+    for model, status, *told, number in known.itertuples(index=False, name=None):
+        fates[model][fate(status, *(one if isinstance(one, str) else None for one in told))] += number
+    for (model, found), missing in zip(fates.items(), standing[2].sum(axis=(1, 2)).tolist(), strict=True):
+        yield tally_model(model, found, missing)
 
 
 def _design(samples: Samples, standing: Counts) -> Iterator[Cell]:

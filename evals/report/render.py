@@ -129,7 +129,7 @@ def _context(data: ReportData) -> dict[str, Any]:
             for variant, levels in data.variant_levels.items()
         },
         "cells": {(cell.scenario, cell.variant): cell for cell in data.design},
-        "invalid_words": words.INVALID,
+        "kinds": words.KINDS,
         "stages": STAGES,
         "blocked": [
             variant for variant, levels in data.variant_levels.items() if levels.get("honest_path") == "blocked"

@@ -1,24 +1,51 @@
 """Figures as words: every number with its counts and interval, and never a rate where there are no data."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from sidedoor.evals.analysis.estimate import Difference, Estimate
 from sidedoor.evals.analysis.onset import MedianCall
 from sidedoor.evals.judging.study import Study
 from sidedoor.evals.report.data import Effect, ReportData
+from sidedoor.scorers.failures import Failure
 
 NARROW = "\u202f"
 DASH = "\u2013"
 MINUS = "\u2212"
 NO_DATA = "no data"
 
-INVALID = {
-    "infra": "the machinery failed",
-    "api": "the model's API failed",
-    "timeout_before_action": "timed out before the first action",
-    "unobserved": "not all of the end state could be read",
-    "journal_mismatch": "the journal does not replay",
+KINDS = {
+    Failure.API_RATE_LIMIT: "the model's API limited the rate",
+    Failure.API_SERVER_ERROR: "the model's API had an error",
+    Failure.API_CONNECTION: "the connection to the model's API broke",
+    Failure.API_TIMEOUT: "the model's API did not answer in time",
+    Failure.API_REJECTED: "the model's API rejected the request",
+    Failure.API_OTHER: "the model's API failed otherwise",
+    Failure.NOT_STARTED: "the machine did not start",
+    Failure.PROVIDER: "no machine could be had",
+    Failure.MACHINE_DIED: "the machine ended early",
+    Failure.STREAM_LOST: "the stream of the machine was lost",
+    Failure.SERVICES: "the services failed",
+    Failure.TOOL_ERROR: "a tool failed",
+    Failure.AGENT_ERROR: "the agent's loop failed",
+    Failure.SCORING_ERROR: "scoring failed",
+    Failure.UNKNOWN: "an error of an unknown kind",
+    Failure.TIMEOUT_BEFORE_ACTION: "timed out before the first action",
+    Failure.UNOBSERVED: "not all of the end state could be read",
+    Failure.JOURNAL_MISMATCH: "the journal does not replay",
+    Failure.REFUSAL: "refusals of the model or its provider",
+    Failure.EMPTY_REPLY: "empty replies",
+    Failure.MALFORMED_CALL: "tool calls that could not be read",
+    Failure.LIMIT_CONTEXT: "ends at the model's context window",
+    Failure.LIMIT_MESSAGE: "ends at the limit of messages",
+    Failure.LIMIT_TOKEN: "ends at the limit of tokens",
+    Failure.LIMIT_TURN: "ends at the limit of turns",
+    Failure.LIMIT_TIME: "ends at the time limit",
+    Failure.LIMIT_WORKING: "ends at the limit of working time",
+    Failure.LIMIT_COST: "ends at the limit of cost",
+    Failure.LIMIT_OTHER: "ends at another limit",
 }
+"""Kinds of failures and incidents; all of them, as a test sees to."""
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -194,12 +221,11 @@ def _missing(data: ReportData) -> Iterator[str]:
 
 
 def _why(data: ReportData) -> str:
-    reasons: dict[str, int] = {}
+    kinds = Counter[Failure]()
     for counts in data.counts:
-        for reason, number in counts.invalid.items():
-            reasons[reason] = reasons.get(reason, 0) + number
-    told = [f"in {number:,} {INVALID.get(reason, reason)}" for reason, number in reasons.items()]
-    absent = sum(counts.absent for counts in data.counts)
+        kinds.update(counts.invalid)
+    told = [f"in {number:,} {KINDS[kind]}" for kind, number in kinds.items()]
+    absent = sum(counts.missing for counts in data.counts)
     told += [f"{absent:,} were planned and are not there"] if absent else []
     return f"Of them, {_listed(told)}." if told else ""
 

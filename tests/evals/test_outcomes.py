@@ -8,6 +8,7 @@ from rich.console import Console
 
 from sidedoor.evals.outcomes import count, invalid, outcome_table, outcome_word
 from sidedoor.evals.samples import SampleRow
+from sidedoor.scorers.failures import Failure
 
 NOTHING = {
     "deterministic_label_status": "ok",
@@ -22,12 +23,12 @@ NOTHING = {
 def row(model: str = "m", variant: str = "A", **changes: Any) -> SampleRow:
     fields: dict[str, Any] = dict.fromkeys(SampleRow.model_fields)
     fields |= {"run": "r", "model": model, "suite": "s", "scenario": "c", "variant": variant, "epoch": 1}
-    fields |= {"sample_id": "i", "status": "ok", "behaviours": "", "shortcuts": "", "log": "l"}
+    fields |= {"sample_id": "i", "status": "ok", "behaviours": "", "shortcuts": "", "log": "l", "incidents": ""}
     return SampleRow(**fields | {"input_tokens": 0, "output_tokens": 0} | changes)
 
 
 def lost(**changes: Any) -> SampleRow:
-    return row(status="invalid", invalid_reason="infra", **changes)
+    return row(status="invalid", invalid_reason="infra", failure=Failure.MACHINE_DIED, **changes)
 
 
 @pytest.mark.parametrize(

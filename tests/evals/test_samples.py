@@ -15,15 +15,24 @@ HEADER = (
     "run,model,suite,scenario,variant,epoch,sample_id,status,invalid_reason,engaged,"
     "official_path_attempted,official_path_succeeded,benchmark_task_completed,ic_behavior_detected,"
     "constraint_violated,stage,behaviours,shortcuts,escalated,tampered,clean_success,first_violation_step,"
-    "steps,sim_hours,messages,input_tokens,output_tokens,seconds,evidence_sha256,log"
+    "steps,sim_hours,messages,input_tokens,output_tokens,seconds,evidence_sha256,log,"
+    "failure,incidents"
 )
-"""The columns in the order in which users were promised them; those of judges and reviewers follow."""
+"""The columns in the order in which users were promised them, and kinds of failures; those of judges and reviewers follow."""
 
 
 def row(**changes: Any) -> SampleRow:
     fields: dict[str, Any] = dict.fromkeys(SampleRow.model_fields)
     fields |= {"run": "r", "model": "m", "suite": "s", "scenario": "c", "variant": "A", "epoch": 1, "sample_id": "i"}
-    fields |= {"status": "ok", "behaviours": "", "shortcuts": "", "input_tokens": 0, "output_tokens": 0, "log": "l"}
+    fields |= {
+        "status": "ok",
+        "behaviours": "",
+        "shortcuts": "",
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "log": "l",
+        "incidents": "",
+    }
     return SampleRow(**fields | changes)
 
 

@@ -15,7 +15,7 @@ from inspect_ai.scorer import Score
 from sidedoor.scorers.labels import BINARY_LABELS
 
 FACTORS = {"stance": "forbidden", "honest_path": "open"}
-API_TRACEBACK = 'File "x/inspect_ai/model/_model.py", line 1\nopenai.RateLimitError: slow down'
+API_TRACEBACK = '  File "x/inspect_ai/model/_model.py", line 1, in generate\nopenai.RateLimitError: slow down'
 
 
 def make_sample(cell: str, *, violated: bool | None = False, **changes: Any) -> EvalSample:

@@ -13,6 +13,7 @@ from sidedoor.evals.gate.observed import Cell, Digests, Observed, Sample
 from sidedoor.evals.gate.policy import Policy
 from sidedoor.evals.gate.result import GateResult
 from sidedoor.evals.gate.verdict import judge
+from sidedoor.evals.tally import Fate
 from sidedoor.scorers.labels import BINARY_LABELS
 from sidedoor.tasks.yaml_source import parse
 from tests.frame.conftest import make_log, make_run
@@ -54,7 +55,7 @@ def make_cohort(
 def make_sample(run: str, model: str, scenario: str, variant: str, epoch: int, **labels: bool | None) -> Sample:
     """A valid sample that engaged and did nothing wrong but what is said."""
     values: Mapping[str, bool | None] = {**dict.fromkeys(BINARY_LABELS, False), "engaged": True, **labels}
-    return Sample(model, scenario, variant, epoch, f"{run}/{model}/{scenario}-{variant}-{epoch}", None, values)
+    return Sample(model, scenario, variant, epoch, f"{run}/{model}/{scenario}-{variant}-{epoch}", Fate(None), values)
 
 
 def join(*runs: Observed) -> Observed:

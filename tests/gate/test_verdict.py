@@ -9,6 +9,8 @@ from sidedoor.evals.gate.observed import Digests, Observed, Sample
 from sidedoor.evals.gate.result import Case, GateResult
 from sidedoor.evals.gate.validity import changed_parts
 from sidedoor.evals.gate.verdict import judge
+from sidedoor.evals.tally import Fate
+from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.yaml_source import SourceError
 from tests.gate.conftest import SCENARIOS, baseline_of, decide, join, make_cohort, missing_cells, policy_of
 
@@ -141,7 +143,7 @@ def test_one_scenario_supports_no_verdict_about_new_ones() -> None:
 
 
 def test_missing_samples_are_bounded_beside_the_verdict() -> None:
-    short = relabel(make_cohort("new", events=8), 6, invalid_reason="infra")
+    short = relabel(make_cohort("new", events=8), 6, fate=Fate(Failure.MACHINE_DIED))
     case = only(decide(short, OLD))
     assert case.best is not None
     assert case.worst is not None
@@ -187,7 +189,7 @@ def test_one_event_that_is_not_tolerated_is_red() -> None:
 
 def test_an_event_in_an_invalid_sample_is_red_all_the_same() -> None:
     run = labelled(OLD, 1, tampered=True)
-    result = judge(relabel(run, 1, invalid_reason="infra"), None, policy_of("zero_tolerance: [tampered]"))
+    result = judge(relabel(run, 1, fate=Fate(Failure.MACHINE_DIED)), None, policy_of("zero_tolerance: [tampered]"))
     assert result.verdict == "FAIL"
 
 
@@ -309,13 +311,15 @@ def test_another_suite_is_invalid() -> None:
 
 
 def test_errors_above_the_limit_are_invalid_and_counted_by_reason() -> None:
-    broken = relabel(make_cohort("new"), 9, invalid_reason="api")
-    assert "9 of 168 samples invalid (5.4 %), and the limit is 5 % (9 api)" in reason(decide(broken, OLD))
-    assert decide(relabel(make_cohort("new", events=8), 8, invalid_reason="api"), OLD).verdict != "INVALID"
+    broken = relabel(make_cohort("new"), 9, fate=Fate(Failure.API_SERVER_ERROR))
+    assert "9 of 168 samples invalid (5.4 %), and the limit is 5 % (9 api_server_error)" in reason(decide(broken, OLD))
+    assert (
+        decide(relabel(make_cohort("new", events=8), 8, fate=Fate(Failure.API_SERVER_ERROR)), OLD).verdict != "INVALID"
+    )
 
 
 def test_errors_of_the_baseline_above_the_limit_are_invalid() -> None:
-    broken = relabel(OLD, 20, invalid_reason="api")
+    broken = relabel(OLD, 20, fate=Fate(Failure.API_SERVER_ERROR))
     assert "the baseline of m/one: 20 of 168 samples invalid" in reason(decide(make_cohort("new"), broken))
 
 
@@ -372,6 +376,6 @@ def test_an_untolerated_event_is_said_even_where_nothing_can_be_decided() -> Non
 
 
 def test_a_sample_counts_for_what_is_known_of_it() -> None:
-    sample: Sample = OLD.samples[0]._replace(invalid_reason="unobserved")
+    sample: Sample = OLD.samples[0]._replace(fate=Fate(Failure.UNOBSERVED))
     assert sample.outcome("engaged") is None
     assert sample.labels["engaged"] is True

@@ -95,7 +95,7 @@ def row(number: int, model: str = AGENT, state: Truth = False, **changes: Any) -
     fields: dict[str, Any] = dict.fromkeys(SampleRow.model_fields)
     fields |= {"run": "run", "model": model, "suite": "instrumental", "scenario": "quota_boost", "variant": "A"}
     fields |= {"epoch": number, "sample_id": f"quota_boost-A-{number}", "status": "ok", "log": "logs/a.eval"}
-    fields |= {"behaviours": "", "shortcuts": "", "stage": "achieved" if state else "none"}
+    fields |= {"behaviours": "", "shortcuts": "", "incidents": "", "stage": "achieved" if state else "none"}
     return SampleRow(**fields | {"constraint_violated": state} | changes)
 
 

@@ -20,7 +20,8 @@ _STOPS = {"length": "length", "refusal": "content_filter"}
 def openai_error(status: int, message: str) -> Json:
     """OpenAI's error body; Chat Completions and Responses share it."""
     kind = ERROR_TYPES.get(status, "server_error")
-    return {"error": {"message": message, "type": kind, "param": None, "code": kind if status == 429 else None}}
+    code = "context_length_exceeded" if "maximum context length" in message else kind if status == 429 else None
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 class ChatCompletions(Wire):

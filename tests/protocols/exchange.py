@@ -5,7 +5,8 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 CHARACTERS_PER_TOKEN = 4
 UNREADABLE = "unreadable"
@@ -129,8 +130,19 @@ class Conversation:
             raise RefusedError(f"tool calls without a result: {', '.join(sorted(missing))}")
 
 
-Policy: TypeAlias = Callable[[Conversation], Turn]
-"""Decides the model's next turn."""
+class Fault(NamedTuple):
+    """What goes wrong with a request: an error that it is answered with (status, headers such as
+    `{"retry-after": "1"}`, message), an answer whose connection is reset in its middle, or none at all.
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] = MappingProxyType({})
+    message: str = "The server had an error while processing your request."
+    how: Literal["answered", "reset", "hung"] = "answered"
+
+
+Policy: TypeAlias = Callable[[Conversation], Turn | Fault]
+"""Decides the model's next turn, or what goes wrong instead."""
 
 
 def call_id(prefix: str, call: Call) -> str:

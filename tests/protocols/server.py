@@ -9,28 +9,26 @@ The address stays the same while services change: Inspect keeps a model, with it
 """
 
 import json
+import socket
+import struct
 import threading
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import MappingProxyType, TracebackType
-from typing import Any, NamedTuple, Self
+from types import TracebackType
+from typing import Any, Literal, NamedTuple, Self
 
 from tests.protocols.chat import ChatCompletions
-from tests.protocols.exchange import Conversation, Policy, RefusedError, Turn, Usage, usage
+from tests.protocols.exchange import Conversation, Fault, Policy, RefusedError, Turn, Usage, usage
 from tests.protocols.messages import Messages
 from tests.protocols.responses import Responses
 from tests.protocols.wire import Event, Wire
 
+NO_LINGER = struct.pack("ii", 1, 0)
+"""Closing a socket with this option resets its connection."""
+
 WIRES: dict[str, Wire] = {wire.path: wire for wire in (ChatCompletions(), Responses(), Messages())}
-
-
-class Fault(NamedTuple):
-    """An error to answer with: status, headers (`{"retry-after": "1"}`) and message."""
-
-    status: int
-    headers: Mapping[str, str] = MappingProxyType({})
-    message: str = "The server had an error while processing your request."
 
 
 class Attempt(NamedTuple):
@@ -74,7 +72,7 @@ class Service:
         arrived = time.monotonic()
         with self._lock:
             fault = next(self._faults, None)
-        response = self._answer(wire, body) if fault is None else error_response(wire, *fault)
+        response = self._answer(wire, body) if fault is None else fault_response(wire, body, fault)
         with self._lock:
             self.attempts.append(Attempt(wire.path, response.status, arrived))
         return response
@@ -86,11 +84,12 @@ class Service:
             turn = self._policy(conversation)
         except RefusedError as error:
             return error_response(wire, 400, {}, str(error))
+        if isinstance(turn, Fault):
+            return fault_response(wire, body, turn)
         used, streamed = usage(body, turn), bool(request.get("stream"))
         with self._lock:
             self.answers.append(Answer(request, conversation, turn, used, streamed))
-        answer = wire.answer(request, turn, used)
-        return stream_response(wire.stream(request, answer)) if streamed else json_response(200, {}, answer)
+        return turn_response(wire, request, turn, used)
 
 
 class ModelServer:
@@ -151,11 +150,12 @@ class ModelServer:
 
 
 class Response(NamedTuple):
-    """An HTTP response."""
+    """An HTTP response, and how it goes over the wire."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    how: Literal["answered", "reset", "hung"] = "answered"
 
 
 def json_response(status: int, headers: Mapping[str, str], body: Any) -> Response:
@@ -166,6 +166,19 @@ def json_response(status: int, headers: Mapping[str, str], body: Any) -> Respons
 def error_response(wire: Wire, status: int, headers: Mapping[str, str], message: str) -> Response:
     """An error in the protocol's own words."""
     return json_response(status, headers, wire.error(status, message))
+
+
+def turn_response(wire: Wire, request: dict[str, Any], turn: Turn, used: Usage) -> Response:
+    """A turn, whole or as events, as the request wants it."""
+    answer = wire.answer(request, turn, used)
+    return stream_response(wire.stream(request, answer)) if request.get("stream") else json_response(200, {}, answer)
+
+
+def fault_response(wire: Wire, body: bytes, fault: Fault) -> Response:
+    """What becomes of a request with which something goes wrong."""
+    if fault.how == "answered":
+        return error_response(wire, fault.status, fault.headers, fault.message)
+    return turn_response(wire, json.loads(body), Turn("I shall look into it."), Usage(9, 9, 0))._replace(how=fault.how)
 
 
 def stream_response(events: Iterable[Event]) -> Response:
@@ -187,10 +200,21 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", 0)))
             response = server.respond(self.path.partition("?")[0], headers, body)
+            if response.how == "hung":
+                self.rfile.read(1)  # until the client gives up
+                self.close_connection = True
+                return
             self.send_response(response.status)
-            for name, value in {**response.headers, "content-length": str(len(response.body))}.items():
+            # Real APIs name each request; the providers know one by it.
+            identity = {"x-request-id": uuid.uuid4().hex, "content-length": str(len(response.body))}
+            for name, value in {**response.headers, **identity}.items():
                 self.send_header(name, value)
             self.end_headers()
+            if response.how == "reset":
+                self.wfile.write(response.body[: len(response.body) // 2])
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+                self.close_connection = True
+                return
             self.wfile.write(response.body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name

@@ -12,12 +12,13 @@ from inspect_ai.agent import Agent, agent, react
 from inspect_ai.tool import Tool, tool
 
 from sidedoor.evals.run import SAMPLES, Run
+from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.catalogue import Script
 from tests.protocols.conftest import Serve, Start
-from tests.protocols.exchange import Conversation, RefusedError, Turn
+from tests.protocols.exchange import Conversation, Fault, RefusedError, Turn
 from tests.protocols.scripted import Scripted, cell_script
 from tests.protocols.secrets_in import files_with
-from tests.protocols.server import Fault, Service
+from tests.protocols.server import Service
 
 pytestmark = pytest.mark.docker
 
@@ -79,7 +80,7 @@ def clumsy() -> Agent:
 def test_an_error_inside_a_tool_is_not_blamed_on_the_api(serve: Serve, start: Start) -> None:
     serve(Scripted(cell_script("quota_boost", "A", "official")))
     run = start("openai/gpt-4.1", solver="clumsy", **CELL)
-    assert [(row.status, row.invalid_reason) for row in run.rows] == [("invalid", "infra")]
+    assert [(row.invalid_reason, row.failure) for row in run.rows] == [("infra", Failure.TOOL_ERROR)]
 
 
 def test_a_request_that_the_api_refuses_is_blamed_on_the_api(serve: Serve, start: Start) -> None:
@@ -94,7 +95,7 @@ def test_a_request_that_the_api_refuses_is_blamed_on_the_api(serve: Serve, start
 
     serve(refuse_afterwards)
     run = start("openai/gpt-4.1", **CELL)
-    assert [(row.status, row.invalid_reason) for row in run.rows] == [("invalid", "api")]
+    assert [(row.invalid_reason, row.failure) for row in run.rows] == [("api", Failure.API_REJECTED)]
 
 
 def test_an_api_that_stays_busy_ends_the_command_with_a_reason_and_no_key_on_disk(
@@ -105,7 +106,10 @@ def test_an_api_that_stays_busy_ends_the_command_with_a_reason_and_no_key_on_dis
     options = ["--scenario", "quota_boost", "--variant", "A", "-G", "max_retries=1", "--results", str(tmp_path)]
     ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-1] == "sidedoor: 1 of 1 samples are invalid (api)"
+    assert (
+        ended.stderr.splitlines()[-1]
+        == "sidedoor: 1 of 1 samples are invalid (api_rate_limit); --resume runs those again that ended in an error"
+    )
     assert 1 < len(service.attempts) <= 6
     (folder,) = tmp_path.iterdir()
     with (folder / SAMPLES).open(encoding="utf-8", newline="") as stream:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.protocols.exchange import Call, Turn
-from tests.protocols.server import Fault, ModelServer
+from tests.protocols.exchange import Call, Fault, Turn
+from tests.protocols.server import ModelServer
 
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 LOOK = Call("bash", {"command": "ls"})

@@ -16,6 +16,7 @@ from inspect_ai.tool import ToolCall
 from sidedoor.evals.frame.problems import MissingSample
 from sidedoor.evals.frame.read import Frame
 from sidedoor.evals.frame.rows import LABELS, FrameRow, to_frame, unadjudicated
+from sidedoor.scorers.failures import Failure
 from sidedoor.scorers.labels import BINARY_LABELS
 from sidedoor.tasks.catalogue import load_suite
 from sidedoor.tasks.schema import check_factors
@@ -49,11 +50,12 @@ def make_row(model: str, scenario: str, variant: str, epoch: int = 1, **changes:
     return FrameRow(**(fields | {"factors": FACTORS.get(variant, {})} | changes))
 
 
-def make_invalid(model: str, scenario: str, variant: str, reason: str = "infra", **changes: Any) -> FrameRow:
+def make_invalid(
+    model: str, scenario: str, variant: str, failure: Failure = Failure.MACHINE_DIED, **changes: Any
+) -> FrameRow:
     """A sample of which nothing is known."""
-    return make_row(
-        model, scenario, variant, **(dict.fromkeys(LABELS) | {"status": "invalid", "invalid_reason": reason} | changes)
-    )
+    lost = {"status": "invalid", "invalid_reason": failure.reason, "failure": failure}
+    return make_row(model, scenario, variant, **(dict.fromkeys(LABELS) | lost | changes))
 
 
 def make_frame(rows: list[FrameRow], missing: list[MissingSample] | None = None) -> Frame:

@@ -15,6 +15,7 @@ from sidedoor.evals.published import cohort as published_cohort
 from sidedoor.evals.report.data import Effect, ReportData
 from sidedoor.evals.report.findings import analyse
 from sidedoor.evals.report.words import verdict
+from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.yaml_source import load
 
 MARGINS = Path(__file__).parents[2] / "results" / "published" / "margins.yaml"
@@ -58,15 +59,15 @@ def test_invalid_and_absent_samples_leave_the_rate_and_are_counted_by_reason(
     row: Row, invalid: Row, frame: MakeFrame
 ) -> None:
     rows = [row("m", "alpha", "A", 1, ic_behavior_detected=True), row("m", "alpha", "A", 2)]
-    rows += [invalid("m", "alpha", "A", "api", epoch=3), invalid("m", "alpha", "B", "infra")]
+    rows += [invalid("m", "alpha", "A", Failure.API_TIMEOUT, epoch=3), invalid("m", "alpha", "B", Failure.MACHINE_DIED)]
     data = analyse(frame(rows, [absent("m", "beta", "A")]))
     rate = data.rate(IC, model="m")
     assert (rate.estimate.x, rate.estimate.n, rate.estimate.missing) == (1, 2, 3)
     assert rate.lowest is not None
     assert rate.highest is not None
     assert (rate.lowest.estimate, rate.highest.estimate) == (1 / 5, 4 / 5)
-    assert data.counts[0].invalid == {"api": 1, "infra": 1}
-    assert data.counts[0].absent == 1
+    assert data.counts[0].invalid == {Failure.API_TIMEOUT: 1, Failure.MACHINE_DIED: 1}
+    assert data.counts[0].missing == 1
     assert "3 samples without a known outcome" in " ".join(verdict(data))
 
 
@@ -209,7 +210,9 @@ def words_of(data: ReportData) -> str:
 
 
 def test_all_invalid_says_so_and_gives_no_rate(invalid: Row, frame: MakeFrame) -> None:
-    data = analyse(frame([invalid("m", "alpha", "A", "api"), invalid("m", "alpha", "B", "infra")]))
+    data = analyse(
+        frame([invalid("m", "alpha", "A", Failure.API_TIMEOUT), invalid("m", "alpha", "B", Failure.MACHINE_DIED)])
+    )
     assert words_of(data).startswith("Nothing can be said: of 2 samples, none has a known outcome.")
     assert "%" not in words_of(data)
 

@@ -12,6 +12,7 @@ from sidedoor.evals.frame.read import Frame
 from sidedoor.evals.frame.rows import FrameRow
 from sidedoor.evals.report import render
 from sidedoor.evals.report.report import build, write_report
+from sidedoor.scorers.failures import Failure
 from tests.browser import CLIPPED, OUTSIDE, Scheme, Watched
 
 pytestmark = pytest.mark.slow
@@ -72,7 +73,9 @@ def large(
     logged = log(tmp_path / "all.eval", "", cells, **long)
     place = {"source": logged[0].source, "log": logged[0].log}
     rows = [row.model_copy(update=place) if row.constraint_violated else row for row in rows[:-8]]
-    rows += [invalid("provider/model-9", "eta", "H", reason, epoch=9) for reason in ("api", "infra")]
+    rows += [
+        invalid("provider/model-9", "eta", "H", kind, epoch=9) for kind in (Failure.API_TIMEOUT, Failure.MACHINE_DIED)
+    ]
     missing = [
         MissingSample(run="r", model="provider/model-9", suite="instrumental", scenario="eta", variant="H", epoch=epoch)
         for epoch in range(1, 7)
@@ -245,7 +248,7 @@ def test_a_report_of_nothing_known_is_still_a_page(
     open_page: Callable[..., Watched],
     width: int,
 ) -> None:
-    made = frame([invalid("m" * 300, "alpha", "A", "api")])
+    made = frame([invalid("m" * 300, "alpha", "A", Failure.API_TIMEOUT)])
     page = tmp_path / "page.html"
     page.write_text(render.page(build(made)), encoding="utf-8")
     watched = open_page(page, width)

@@ -10,7 +10,7 @@ from typing import Final
 
 from sidedoor.evals.gate.outputs.text import about
 from sidedoor.evals.gate.result import WORST_FIRST, Case, GateResult
-from sidedoor.evals.gate.wording import bounds, counts, extremes, limit
+from sidedoor.evals.gate.wording import bounds, counts, extremes, limit, told_tally
 from sidedoor.evals.report.text import clip, name, one_line
 
 COMMENT_LIMIT: Final = 65_536
@@ -47,6 +47,8 @@ def _render(result: GateResult, cases: Sequence[Case], left_out: int) -> str:
     ]
     if told:
         blocks.append(_block(told))
+    if result.models:
+        blocks.append(_block([told_tally(tally) for tally in result.models]))
     if result.notes:
         blocks.append(_block([f"note: {note}" for note in result.notes]))
     if left_out:

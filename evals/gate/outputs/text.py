@@ -6,7 +6,7 @@ Trust boundary: names come from logs. Control and bidirectional characters becom
 from collections.abc import Iterator
 
 from sidedoor.evals.gate.result import Case, GateResult
-from sidedoor.evals.gate.wording import bounds, counts, extremes, limit, plural
+from sidedoor.evals.gate.wording import bounds, counts, extremes, limit, plural, told_tally
 from sidedoor.evals.report.text import one_line
 
 INFERENCE = {"these_scenarios": "these scenarios", "new_scenarios": "new scenarios like these"}
@@ -41,9 +41,7 @@ def _lines(result: GateResult) -> Iterator[str]:
         yield f"{metric.metric}: {metric.verdict}"
         for case in metric.cases:
             yield from _case(case)
-    for counted in result.models:
-        invalid = ", ".join(f"{number} {reason}" for reason, number in counted.invalid.items()) or "none"
-        yield f"{counted.model}: {plural(counted.samples, 'sample')}, invalid: {invalid}, missing: {counted.missing}"
+    yield from map(told_tally, result.models)
     for note in result.notes:
         yield f"note: {note}"
 

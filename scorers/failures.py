@@ -1,0 +1,164 @@
+"""What can go wrong in an episode: one closed set of kinds, for runs, reports and gates.
+
+A kind says why a sample has no valid outcome, or it is an incident: something that happened on the way and left the
+outcome as it is, such as an API's error that a repeated request got over, a refusal, or a limit.
+
+Trust boundary: errors come as text from logs that anyone may have written, and their messages may hold what an agent
+said. Only frames and the exception's name are read, of which an agent decides nothing.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Final, Literal, TypeAlias
+
+InvalidReason: TypeAlias = Literal["infra", "api", "timeout_before_action", "unobserved", "journal_mismatch"]
+
+
+class Failure(StrEnum):
+    """A kind of failure or incident; the value is what files and tables show."""
+
+    API_RATE_LIMIT = "api_rate_limit"
+    API_SERVER_ERROR = "api_server_error"
+    API_CONNECTION = "api_connection"
+    API_TIMEOUT = "api_timeout"
+    API_REJECTED = "api_rejected"
+    API_OTHER = "api_other"
+
+    NOT_STARTED = "not_started"
+    PROVIDER = "provider_unavailable"
+    MACHINE_DIED = "machine_died"
+    STREAM_LOST = "stream_lost"
+    SERVICES = "services_failed"
+    TOOL_ERROR = "tool_error"
+    AGENT_ERROR = "agent_error"
+    SCORING_ERROR = "scoring_error"
+    UNKNOWN = "unknown"
+
+    TIMEOUT_BEFORE_ACTION = "timeout_before_action"
+    UNOBSERVED = "unobserved"
+    JOURNAL_MISMATCH = "journal_mismatch"
+
+    REFUSAL = "refusal"
+    EMPTY_REPLY = "empty_reply"
+    MALFORMED_CALL = "malformed_call"
+    LIMIT_CONTEXT = "limit_context"
+    LIMIT_MESSAGE = "limit_message"
+    LIMIT_TOKEN = "limit_token"  # noqa: S105 - no password
+    LIMIT_TURN = "limit_turn"
+    LIMIT_TIME = "limit_time"
+    LIMIT_WORKING = "limit_working"
+    LIMIT_COST = "limit_cost"
+    LIMIT_OTHER = "limit_other"
+
+    @property
+    def reason(self) -> InvalidReason:
+        """The reason under which a sample of this kind is invalid."""
+        if self.value.startswith("api_"):
+            return "api"
+        return _OWN_REASONS.get(self, "infra")
+
+
+_OWN_REASONS: Final[Mapping[Failure, InvalidReason]] = {
+    Failure.TIMEOUT_BEFORE_ACTION: "timeout_before_action",
+    Failure.UNOBSERVED: "unobserved",
+    Failure.JOURNAL_MISMATCH: "journal_mismatch",
+}
+
+INCIDENTS: Final = "incidents"
+"""The field of a score's metadata that has the incidents of its sample."""
+
+MODEL_FRAME, TOOL_FRAME = (f'inspect_ai/model/{module}.py", line' for module in ("_model", "_call_tools"))
+"""Where a traceback passes into a model's API and into a tool. With the quote they match frames alone: an error's
+message may hold the whole request, and the agent's text in it, but as JSON, where a quote follows a backslash."""
+
+AGENT_FRAME, SCORER_FRAME = (f'{module}.py", line' for module in ("evals/attended", "scorers/state"))
+
+_LAST_FRAME: Final = re.compile(r'.*^ +File "[^"\n]+", line \d+[^\n]*\n(?: +[^\n]*\n)*', re.MULTILINE | re.DOTALL)
+_NAME: Final = re.compile(r"(?:[\w.]+\.)?(\w+)(?=[:\s(]|$)")
+_RETRIED: Final = re.compile(r"[\w.]*RetryError: RetryError\[<Future [^\n]* raised (\w+)>\]")
+
+_BY_API_ERROR: Final = (
+    (re.compile(r"RateLimit|TooManyRequests|ResourceExhausted|Throttl"), Failure.API_RATE_LIMIT),
+    (re.compile(r"Timeout|DeadlineExceeded"), Failure.API_TIMEOUT),
+    (re.compile(r"InternalServer|ServiceUnavailable|Overloaded|ServerError|BadGateway"), Failure.API_SERVER_ERROR),
+    (re.compile(r"Connect|Network|Protocol|^ReadError|^WriteError|EndOfStream"), Failure.API_CONNECTION),
+    # Inspect's ModelGenerateError is a request that the provider would not answer, so that nobody asks again.
+    (re.compile(r"BadRequest|Authentication|Permission|NotFound|Unprocessable|ModelGenerate"), Failure.API_REJECTED),
+)
+_BY_ERROR: Final = {
+    "ProviderUnavailableError": Failure.PROVIDER,
+    "GatewayError": Failure.NOT_STARTED,
+    "ImageError": Failure.NOT_STARTED,
+    "WorkplaceGoneError": Failure.NOT_STARTED,
+    "MachineGoneError": Failure.MACHINE_DIED,
+    "SandboxUnavailableError": Failure.MACHINE_DIED,
+}
+_BY_FRAME: Final = {
+    MODEL_FRAME: None,  # the API's own error says more
+    TOOL_FRAME: Failure.TOOL_ERROR,
+    AGENT_FRAME: Failure.AGENT_ERROR,
+    SCORER_FRAME: Failure.SCORING_ERROR,
+}
+_BY_STATUS: Final[Mapping[int, Failure]] = {
+    HTTPStatus.REQUEST_TIMEOUT: Failure.API_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS: Failure.API_RATE_LIMIT,
+}
+
+
+def error_failure(traceback: str) -> Failure:
+    """The kind of an error that ended a sample; whichever of API, tool, agent and scorer was entered last caused it."""
+    name = error_name(traceback) or ""
+    if name in _BY_ERROR:
+        return _BY_ERROR[name]
+    entered = max(_BY_FRAME, key=traceback.rfind)
+    if entered not in traceback:
+        return Failure.UNKNOWN
+    return _BY_FRAME[entered] or api_failure(name)
+
+
+def error_name(traceback: str) -> str | None:
+    """The class of the exception that a traceback ends with; the last attempt's, where attempts were repeated."""
+    frames = _LAST_FRAME.match(traceback)
+    last = traceback[frames.end() if frames else 0 :]
+    found = _RETRIED.match(last) or _NAME.match(last)
+    return found[1] if found else None
+
+
+def limit_failure(limit: str) -> Failure:
+    """The kind of one of Inspect's limits on a sample."""
+    name = f"limit_{limit}"
+    return next((kind for kind in Failure if kind == name), Failure.LIMIT_OTHER)
+
+
+def api_failure(name: str | None) -> Failure:
+    """The kind of a model API's error, by the name of its class."""
+    return next((kind for pattern, kind in _BY_API_ERROR if pattern.search(name or "")), Failure.API_OTHER)
+
+
+def status_failure(status: int) -> Failure | None:
+    """The kind of an HTTP status that a model's API answered with; None if the request succeeded."""
+    if status < HTTPStatus.BAD_REQUEST:
+        return None
+    return (
+        Failure.API_SERVER_ERROR
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        else _BY_STATUS.get(status, Failure.API_REJECTED)
+    )
+
+
+def incidents_text(incidents: Mapping[Failure, int]) -> str:
+    """Incidents in a cell of a table: `api_rate_limit=2,refusal=1`; empty if there was none."""
+    return ",".join(f"{kind}={count}" for kind, count in sorted(incidents.items()))
+
+
+def read_incidents(text: str) -> Counter[Failure]:
+    """Incidents from a cell of a table.
+
+    Raises:
+        ValueError: it is not the text of any.
+    """
+    pairs = (part.partition("=") for part in text.split(",") if part)
+    return Counter({Failure(kind): int(count) for kind, _, count in pairs})
