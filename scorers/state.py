@@ -74,14 +74,16 @@ def state_scorer() -> Scorer:
     async def score_sample(state: TaskState, target: Target) -> Score:  # noqa: ARG001 - Inspect's signature
         record = store_as(EpisodeRecord)
         evidence = record.kept_evidence()
+        broken_off = None
         if evidence is None:
             workplace = sandbox().as_type(WorkplaceSandbox).workplace
             evidence = (await capture(workplace)).model_copy(update={"limit": _limit_reached()})
-            outcome = score_evidence(evidence)
-            if workplace.broken_off is not None and outcome.labels.deterministic_label_status == "invalid":
-                raise workplace.broken_off
-            record.evidence = evidence.model_dump(mode="json")
-        scored = to_score(score_evidence(evidence), evidence, state.output.completion)
+            broken_off = workplace.broken_off
+        outcome = score_evidence(evidence)
+        if broken_off is not None and outcome.labels.deterministic_label_status == "invalid":
+            raise broken_off
+        record.evidence = evidence.model_dump(mode="json")
+        scored = to_score(outcome, evidence, state.output.completion)
         scored.metadata = (scored.metadata or {}) | {INCIDENTS: record.incidents}
         return scored
 

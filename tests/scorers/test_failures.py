@@ -19,6 +19,9 @@ from sidedoor.scorers.failures import (
 LIMITS = get_args(EvalSampleLimit.model_fields["type"].annotation)
 MODEL, TOOL = (f'  File "/x/inspect_ai/model/{name}.py", line 1, in f\n    g()\n' for name in ("_model", "_call_tools"))
 SCORER, AGENT, START = (
+    f'  File "/x/{name}.py", line 1, in f\n    g()\n'
+    for name in ("scorers/state", "evals/attended", "sandboxes/provider")
+)
 AGENTS_TEXT = (
     'tenacity.RetryError: RetryError[<Future at 0x1 raised RateLimitError>] File \\"inspect_ai/model/_model.py\\", line'
 )

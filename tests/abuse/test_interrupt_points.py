@@ -1,0 +1,133 @@
+"""Sixteen ways to stop a run: four signals at four phases of a sample. None loses, spoils or doubles a result.
+
+Of three samples, one after the other, the second is stopped; so the first is finished, and the third never begun.
+"""
+
+import io
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+import pytest
+from inspect_ai.log import read_eval_log, read_eval_log_samples
+from rich.console import Console
+
+from sidedoor.evals.gate.observed import observe
+from sidedoor.evals.run import read_manifest, resume_run
+from sidedoor.sandboxes.choice import provider_named
+from sidedoor.sandboxes.machine import ProviderUnavailableError
+from tests.abuse.pausing import PAUSED, PHASES, STOPPING, run_paused
+from tests.sandboxes.processes import below, left_of
+
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+
+SIGNALS = {
+    "SIGINT": (signal.SIGINT,),
+    "SIGINT twice": (signal.SIGINT, signal.SIGINT),
+    "SIGTERM": (signal.SIGTERM,),
+    "SIGKILL": (signal.SIGKILL,),
+}
+POINTS = [f"{name} at {phase}" for phase in PHASES for name in SIGNALS]
+MODEL = "reference/official"
+WORDS = f"run instrumental --model {MODEL} --scenario quota_boost --variant A,B,C --max-samples 1 --sandbox embedded"
+SAMPLES, AT_ONCE = 3, 4
+PATIENCE_S = 60
+# What a run imports by and by, most of its time.
+PRELOADED = ["sidedoor.evals.run", "inspect_ai.model._providers.anthropic", "inspect_ai.model._providers.openai", "acp"]
+
+
+class Stopped(NamedTuple):
+    """A run that was stopped: by what, its exit code, what it said, where it wrote, and what of it still runs."""
+
+    signals: tuple[signal.Signals, ...]
+    exit: int | None
+    said: str
+    folder: Path
+    left: set[tuple[int, str]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _machines() -> None:
+    try:
+        anyio.run(provider_named("embedded").prepare, print)
+    except ProviderUnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def all_stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stopped]:
+    """Every point's run, some at a time: what they mostly do is to wait for a machine or to take leave of it."""
+    homes = [tmp_path_factory.mktemp("stopped") for _ in POINTS]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return dict(zip(POINTS, threads.map(stop, POINTS, homes), strict=True))
+
+
+def stop(point: str, home: Path) -> Stopped:
+    name, _, phase = point.partition(" at ")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    hearing, telling = context.Pipe(duplex=False)
+    said = home / "said"
+    arguments = [*WORDS.split(), "--results", str(home / "runs")]
+    run = context.Process(target=run_paused, args=(arguments, phase, telling, said))
+    run.start()
+    telling.close()
+    try:
+        seen = interrupt(run, SIGNALS[name], hearing)
+        run.join(PATIENCE_S)
+        (folder,) = (home / "runs").iterdir()
+        return Stopped(SIGNALS[name], run.exitcode, said.read_text(), folder, left_of(seen, PATIENCE_S))
+    finally:
+        run.kill()
+        run.join()
+
+
+def interrupt(run: ForkServerProcess, signals: tuple[signal.Signals, ...], hearing: Connection) -> set[tuple[int, str]]:
+    """Send the signals, the first at the pause and the second while the first is being obeyed."""
+    assert run.pid is not None
+    seen: set[tuple[int, str]] = set()
+    for number, word in zip(signals, (PAUSED, STOPPING), strict=False):
+        assert hearing.poll(PATIENCE_S), "the run did not come to its phase"
+        assert hearing.recv() == word
+        seen |= below(run.pid)
+        os.kill(run.pid, number)
+    return seen
+
+
+def sample_uuids(folder: Path) -> dict[str, str]:
+    """Uuid of each finished sample, by id."""
+    samples = [
+        sample
+        for log in (folder / "logs").glob("*.eval")
+        for sample in read_eval_log_samples(str(log), all_samples_required=False)
+    ]
+    return {str(sample.id): str(sample.uuid) for sample in samples if sample.scores and not sample.error}
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_nothing_is_lost_spoilt_left_running_or_counted_twice(all_stopped: dict[str, Stopped], point: str) -> None:
+    stopped = all_stopped[point]
+    assert stopped.left == set(), "nothing is left running"
+    assert stopped.exit not in (0, None)
+    if len(stopped.signals) == 1 and stopped.signals != (signal.SIGKILL,):
+        assert stopped.said.splitlines()[-1] == "sidedoor: 2 of 3 samples not run; continue with --resume"
+        (counted,) = read_manifest(stopped.folder).counts
+        assert (counted.valid, counted.invalid, counted.missing) == (1, {}, 2)
+    assert "Traceback" not in stopped.said
+    finished = sample_uuids(stopped.folder)
+    assert list(finished) == ["quota_boost-A-1"], "what was finished is kept, and nothing else counts"
+    for log in (stopped.folder / "logs").glob("*.eval"):
+        assert read_eval_log(str(log), header_only=True).eval.model == MODEL
+    resumed = resume_run(stopped.folder, Console(file=io.StringIO()))
+    assert [(row.sample_id, row.status) for row in resumed.rows] == [
+        (f"quota_boost-{variant}-1", "ok") for variant in "ABC"
+    ]
+    assert finished.items() <= sample_uuids(stopped.folder).items(), "no finished sample is run again"
+    tally = observe(stopped.folder).tally(MODEL)
+    assert (tally.valid, tally.invalid, tally.missing) == (SAMPLES, {}, 0)
