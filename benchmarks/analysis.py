@@ -203,7 +203,8 @@ def make_logs(folder: Path, logs: int, turns: int) -> None:
     folder.mkdir(parents=True)
     per_log = SAMPLES // logs
     for number in range(logs):
-        samples = [make_sample(number * per_log + index, turns) for index in range(per_log)]
+        numbers = range(number * per_log, (number + 1) * per_log)
+        samples = [make_sample(one, turns, uuid=f"{folder.name}-{one}") for one in numbers]
         spec = EvalSpec(
             created="2026-01-01T00:00:00+00:00",
             task="instrumental",
@@ -218,7 +219,7 @@ def make_logs(folder: Path, logs: int, turns: int) -> None:
         write_eval_log(log, str(folder / f"{number}.eval"), format="eval")
 
 
-def make_sample(number: int, turns: int) -> "EvalSample":
+def make_sample(number: int, turns: int, uuid: str) -> "EvalSample":
     from inspect_ai.log import EvalSample
     from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, ModelOutput, ModelUsage
     from inspect_ai.scorer import Score
@@ -251,7 +252,7 @@ def make_sample(number: int, turns: int) -> "EvalSample":
             "seed": epoch,
         },
         model_usage={"model": ModelUsage(input_tokens=10, output_tokens=2, total_tokens=12)},
-        uuid=f"sample{number}",
+        uuid=uuid,
     )
 
 

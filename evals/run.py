@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 
 from sidedoor.evals.errors import one_line
+from sidedoor.evals.frame.cache import remember
 from sidedoor.evals.instrumental import suite_task
 from sidedoor.evals.outcomes import outcome_table
 from sidedoor.evals.progress import RunProgress
@@ -103,6 +104,16 @@ class RunManifest(BaseModel):
     exit: RunExit | None = None
     counts: tuple[ModelTally, ...] = ()
 
+    def cells(self) -> int:
+        """Samples of one epoch of one model.
+
+        Raises:
+            RunError: the run was cut with --limit.
+        """
+        if self.request.limit is not None:
+            raise RunError(f"{self.id}: a run with --limit has no whole epochs; start it without")
+        return self.samples_planned // (self.request.epochs * len(self.request.models))
+
 
 class RunError(RuntimeError):
     """A run could not start or continue; the message is one line that says what to do."""
@@ -139,12 +150,16 @@ def start_run(request: RunRequest, results: Path, command: list[str], console: C
         git_dirty=None if (status := _git("status", "--porcelain")) is None else bool(status),
         scenarios=task.metadata["scenarios"] if task.metadata else {},
         image=provider_named(request.sandbox).image,
-        seeds=tuple(request.seed + epoch for epoch in range(1, request.epochs + 1)),
+        seeds=_seeds(request.seed, request.epochs),
         samples_planned=_planned(request, len(task.dataset)),
         started=started.isoformat(timespec="seconds"),
     )
     _write_manifest(folder, manifest)
     return _execute(folder, manifest, console)
+
+
+def _seeds(offset: int, epochs: int) -> tuple[int, ...]:
+    return tuple(offset + epoch for epoch in range(1, epochs + 1))
 
 
 def _new_folder(results: Path, name: str) -> Path:
@@ -180,6 +195,28 @@ def resume_run(folder: Path, console: Console) -> Run:
             f"{', '.join(changed)} changed since the run began; its samples would not be comparable: start a new run"
         )
     return _execute(folder, manifest, console)
+
+
+def extend_run(folder: Path, epochs: int, console: Console) -> Run:
+    """Have a run finish so many epochs; finished samples are kept, and a run that has them all is only read.
+
+    Raises:
+        RunError: there is no run there, it was cut with --limit, or its scenarios have changed since.
+    """
+    manifest = read_manifest(folder)
+    request = manifest.request
+    if request.epochs >= epochs:
+        complete = manifest.exit is not None and manifest.exit.code == 0
+        return read_run(folder) if complete else resume_run(folder, console)
+    longer = {
+        "request": request.model_copy(update={"epochs": epochs}),
+        "seeds": _seeds(request.seed, epochs),
+        "samples_planned": manifest.cells() * epochs * len(request.models),
+        "ended": None,
+        "exit": None,
+    }
+    _write_manifest(folder, manifest.model_copy(update=longer))
+    return resume_run(folder, console)
 
 
 def read_manifest(folder: Path) -> RunManifest:
@@ -229,6 +266,8 @@ def _run(folder: Path, manifest: RunManifest, console: Console) -> Run:
     manifest = manifest.model_copy(
         update={"ended": ended, "exit": _exit(run, interrupted, errors), "counts": tuple(_tallies(run.rows, manifest))}
     )
+    for path in log_files(folder):
+        remember(path)  # for report and gate
     write_csv(folder / SAMPLES, run.rows)
     _write_manifest(folder, manifest)
     _keep_judged(folder, console)

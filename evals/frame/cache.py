@@ -15,8 +15,33 @@ from pydantic import ValidationError
 
 from sidedoor.evals import samples
 from sidedoor.evals.frame import logs, rows
-from sidedoor.evals.frame.logs import LogContent
+from sidedoor.evals.frame.logs import LogContent, read_log
 from sidedoor.scorers import failures
+from sidedoor.tasks.yaml_source import SourceError
+
+
+def remember(path: Path) -> None:
+    """Keep what a log says, where Inspect is imported anyway, so that nobody needs to import it for this log again.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    digest = digest_of(path)
+    if load(digest) is None:
+        keep(digest, read_log(path, digest))
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a log's bytes.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from None
 
 
 def load(digest: str) -> LogContent | None:

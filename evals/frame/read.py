@@ -1,6 +1,5 @@
 """Reading any set of runs, logs and imports into one table."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -176,7 +175,7 @@ def _read_all(paths: Sequence[Path], progress: Progress | None) -> dict[Path, tu
     """Every log's digest and content, from the cache where it is known."""
     paths = list(dict.fromkeys(paths))
     with ThreadPoolExecutor() as threads:
-        digests = dict(zip(paths, threads.map(_digest, paths), strict=True))
+        digests = dict(zip(paths, threads.map(cache.digest_of, paths), strict=True))
     known = {digest: content for digest in set(digests.values()) if (content := cache.load(digest))}
     unknown = {digest: path for path, digest in digests.items() if digest not in known}
     done = len(paths) - len(unknown)
@@ -189,14 +188,6 @@ def _read_all(paths: Sequence[Path], progress: Progress | None) -> dict[Path, tu
     if progress and not unknown:
         progress(len(paths), len(paths))
     return {path: (digest, known[digest]) for path, digest in digests.items()}
-
-
-def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise SourceError(f"{path}: {error.strerror}") from None
 
 
 def _read_unknown(logs: dict[str, Path]) -> Iterator[tuple[str, LogContent]]:
