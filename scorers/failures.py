@@ -70,12 +70,7 @@ _OWN_REASONS: Final[Mapping[Failure, InvalidReason]] = {
 INCIDENTS: Final = "incidents"
 """The field of a score's metadata that has the incidents of its sample."""
 
-MODEL_FRAME, TOOL_FRAME = (f'inspect_ai/model/{module}.py", line' for module in ("_model", "_call_tools"))
-"""Where a traceback passes into a model's API and into a tool. With the quote they match frames alone: an error's
-message may hold the whole request, and the agent's text in it, but as JSON, where a quote follows a backslash."""
-
-AGENT_FRAME, SCORER_FRAME = (f'{module}.py", line' for module in ("evals/attended", "scorers/state"))
-
+_FRAME: Final = re.compile(r'^ +File "([^"\n]+)", line \d+', re.MULTILINE)
 _LAST_FRAME: Final = re.compile(r'.*^ +File "[^"\n]+", line \d+[^\n]*\n(?: +[^\n]*\n)*', re.MULTILINE | re.DOTALL)
 _NAME: Final = re.compile(r"(?:[\w.]+\.)?(\w+)(?=[:\s(]|$)")
 _RETRIED: Final = re.compile(r"[\w.]*RetryError: RetryError\[<Future [^\n]* raised (\w+)>\]")
@@ -96,12 +91,14 @@ _BY_ERROR: Final = {
     "MachineGoneError": Failure.MACHINE_DIED,
     "SandboxUnavailableError": Failure.MACHINE_DIED,
 }
-_BY_FRAME: Final = {
-    MODEL_FRAME: None,  # the API's own error says more
-    TOOL_FRAME: Failure.TOOL_ERROR,
-    AGENT_FRAME: Failure.AGENT_ERROR,
-    SCORER_FRAME: Failure.SCORING_ERROR,
+_BY_MODULE: Final = {
+    "inspect_ai/model/_model.py": None,  # a model's API; its own error says more
+    "inspect_ai/model/_call_tools.py": Failure.TOOL_ERROR,
+    "evals/attended.py": Failure.AGENT_ERROR,
+    "scorers/state.py": Failure.SCORING_ERROR,
 }
+"""Where a traceback passes into what can fail."""
+
 _BY_STATUS: Final[Mapping[int, Failure]] = {
     HTTPStatus.REQUEST_TIMEOUT: Failure.API_TIMEOUT,
     HTTPStatus.TOO_MANY_REQUESTS: Failure.API_RATE_LIMIT,
@@ -113,10 +110,11 @@ def error_failure(traceback: str) -> Failure:
     name = error_name(traceback) or ""
     if name in _BY_ERROR:
         return _BY_ERROR[name]
-    entered = max(_BY_FRAME, key=traceback.rfind)
-    if entered not in traceback:
-        return Failure.UNKNOWN
-    return _BY_FRAME[entered] or api_failure(name)
+    for path in reversed(_FRAME.findall(traceback)):
+        for module, kind in _BY_MODULE.items():
+            if path.endswith(module):
+                return kind or api_failure(name)
+    return Failure.UNKNOWN
 
 
 def error_name(traceback: str) -> str | None:

@@ -43,6 +43,7 @@ AGENTS_TEXT = (
         (MODEL, "somebody.StrangeError", Failure.API_OTHER),
         (MODEL + TOOL, f"RuntimeError: {AGENTS_TEXT}", Failure.TOOL_ERROR),
         (TOOL + MODEL, "openai.InternalServerError: 500", Failure.API_SERVER_ERROR),
+        (TOOL, "KeyError: '" + MODEL.replace("\n", "\\n") + "'", Failure.TOOL_ERROR),
         (SCORER, "ValueError: what", Failure.SCORING_ERROR),
         (SCORER + AGENT, "KeyError: 'what'", Failure.AGENT_ERROR),
         (START, "sidedoor.sandboxes.machine.ProviderUnavailableError: no engine", Failure.PROVIDER),
