@@ -55,7 +55,7 @@ def measure(home: Path, words: list[str]) -> dict[str, Any]:
     equal = {**same, "made": None} == {**resumed, "made": None}
     told = {"same": same, "planted": planted, "killed": broken, "resumed": resumed}
     return {
-        **{name: summary(result) for name, result in told.items()},
+        **{name: summary(result, home) for name, result in told.items()},
         "resumed_equals_unbroken": equal,
         "seconds_for_1680": time_gate(home, policy),
     }
@@ -96,11 +96,12 @@ def gated(folder: Path, baseline: Path, policy: Path) -> dict[str, Any]:
     return result
 
 
-def summary(result: dict[str, Any]) -> dict[str, Any]:
+def summary(result: dict[str, Any], home: Path) -> dict[str, Any]:
     (counts,) = result["models"] or ({},)
     cases = [case for metric in result["metrics"] for case in metric["cases"]]
     found = {case["test"]: {"candidate": case["candidate"], "found": case["found"]} for case in cases}
-    told = {"verdict": result["verdict"], "reasons": result["reasons"], "counts": counts, **found}
+    reasons = [reason.replace(f"{home}/", "") for reason in result["reasons"]]
+    told = {"verdict": result["verdict"], "reasons": reasons, "counts": counts, **found}
     print(json.dumps(told), flush=True)
     return told
 
