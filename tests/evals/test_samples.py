@@ -18,7 +18,7 @@ HEADER = (
     "steps,sim_hours,messages,input_tokens,output_tokens,seconds,evidence_sha256,log,"
     "failure,incidents"
 )
-"""The columns in the order in which users were promised them, and kinds of failures; those of judges and reviewers follow."""
+"""The columns in the order in which users were promised them, and kinds of failures; judges' follow."""
 
 
 def row(**changes: Any) -> SampleRow:
