@@ -129,10 +129,10 @@ def test_another_scenario_version_is_invalid(gate: Gate, write_run: WriteRun) ->
 
 
 def test_errors_are_invalid_and_counted(gate: Gate, write_run: WriteRun) -> None:
-    api = 'File "x/inspect_ai/model/_model.py", line 1\nopenai.RateLimitError: slow down'
+    api = '  File "x/inspect_ai/model/_model.py", line 1, in generate\nopenai.RateLimitError: slow down'
     run = write_run("second", error=api)
     assert "56 of 56 samples invalid" in invalid(gate(run), run / "gate")
-    assert "56 api" in (run / "gate" / "gate.txt").read_text()
+    assert "56 api_rate_limit" in (run / "gate" / "gate.txt").read_text()
 
 
 def test_a_manifest_that_is_damaged_is_invalid(gate: Gate, write_run: WriteRun) -> None:
