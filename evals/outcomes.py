@@ -41,27 +41,27 @@ def outcome_word(values: Mapping[str, Any]) -> OutcomeWord:
     return next((word for label, word in _WORDS.items() if values[label]), "not engaged")
 
 
-def outcome_table(rows: Sequence[SampleRow], planned: int) -> Table:
-    """Models by variants, x/n of valid samples; below it what is invalid by kind, and what happened on the way."""
+def outcome_tables(rows: Sequence[SampleRow], planned: int) -> Iterator[Table | str]:
+    """For each model, labels by variants as x/n of valid samples; below them what is invalid, and what was met.
+
+    One table for each model, so that eight variants fit into a terminal of 80 columns whatever models are called.
+    """
     variants = sorted({row.variant for row in rows})
-    table = Table(title="x/n of valid samples", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for variant in [*variants, "all"]:
-        table.add_column(variant, justify="right", no_wrap=True)
     for model in sorted({row.model for row in rows}):
         mine = [row for row in rows if row.model == model]
-        for index, (title, label) in enumerate(TABLE_LABELS.items()):
-            cells = [count([row for row in mine if row.variant == variant], label) for variant in variants]
-            table.add_row(Text(model if index == 0 else ""), title, *cells, count(mine, label))
         groups = [*([row for row in mine if row.variant == variant] for variant in variants), mine]
-        table.add_row("", "invalid", *map(invalid, groups))
+        table = Table(title=Text(model), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column("x/n of valid samples", min_width=len("IC behaviour"))
+        for variant in [*variants, "all"]:
+            table.add_column(variant, justify="right", no_wrap=True)
+        for title, label in TABLE_LABELS.items():
+            table.add_row(title, *(count(group, label) for group in groups))
+        table.add_row("invalid", *map(invalid, groups))
         for line in _kinds([tally_model(model, Counter(row.fate for row in group), 0) for group in groups]):
-            table.add_row("", *line)
-        table.add_section()
+            table.add_row(*line)
+        yield table
     if planned > len(rows):
-        table.caption = f"{planned - len(rows)} of {planned} planned samples are missing"
-    return table
+        yield f"{planned - len(rows)} of {planned} planned samples are missing"
 
 
 def _kinds(tallies: Sequence[ModelTally]) -> Iterator[list[str]]:

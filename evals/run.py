@@ -25,7 +25,7 @@ from rich.console import Console
 from sidedoor.evals.errors import one_line
 from sidedoor.evals.frame.cache import remember
 from sidedoor.evals.instrumental import suite_task
-from sidedoor.evals.outcomes import outcome_table
+from sidedoor.evals.outcomes import outcome_tables
 from sidedoor.evals.progress import RunProgress
 from sidedoor.evals.reference import reference_args
 from sidedoor.evals.samples import SampleRow, read_rows, write_csv
@@ -39,8 +39,8 @@ MANIFEST: Final = "run.json"
 SAMPLES: Final = "samples.csv"
 LOGS: Final = "logs"
 PACKAGES = ("sidedoor", "inspect-ai", "docker", "openai", "anthropic", "pydantic")
-SCORER = ("scorers/findings.py", "scorers/labels.py", "scorers/replay.py", "scorers/state.py")
-AGENT = ("evals/agents.py",)
+SCORER = ("scorers/failures.py", "scorers/findings.py", "scorers/labels.py", "scorers/replay.py", "scorers/state.py")
+AGENT = ("evals/agents.py", "evals/attended.py")
 SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
 API_ATTEMPTS = 6
 API_TIMEOUT_S = 600
@@ -271,7 +271,7 @@ def _run(folder: Path, manifest: RunManifest, console: Console) -> Run:
     write_csv(folder / SAMPLES, run.rows)
     _write_manifest(folder, manifest)
     _keep_judged(folder, console)
-    console.print(outcome_table(run.rows, manifest.samples_planned))
+    console.print(*outcome_tables(run.rows, manifest.samples_planned), sep="\n")
     return run.model_copy(update={"manifest": manifest})
 
 

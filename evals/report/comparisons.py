@@ -20,7 +20,7 @@ from sidedoor.evals.report.data import CompletionViolation, EpochConsistency, Le
 from sidedoor.evals.report.measures import COMPLETED, VIOLATED, Measure
 
 TOP_MODELS, TOP_SCENARIOS = 2, 3
-DRAWS, DRAWN = 100_000, 2_000_000
+DRAWS, DRAWN = 100_000, 500_000
 """Simulated draws of a null, and the most counts of models or scenarios that they may take together."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sidedoor.evals.outcomes import count, invalid, outcome_table, outcome_word
+from sidedoor.evals.outcomes import count, invalid, outcome_tables, outcome_word
 from sidedoor.evals.samples import SampleRow
 from sidedoor.scorers.failures import Failure
 
@@ -71,16 +71,29 @@ def test_the_table_has_models_by_variants_and_shows_what_is_invalid_and_missing(
         lost(model="b/two", variant="H"),
     ]
     console = Console(file=io.StringIO(), width=120)
-    console.print(outcome_table(rows, planned=6))
+    console.print(*outcome_tables(rows, planned=6), sep="\n")
     assert isinstance(console.file, io.StringIO)
     lines = [line.split() for line in console.file.getvalue().splitlines()]
-    assert ["model", "A", "H", "all"] in lines
-    assert ["a/one", "IC", "behaviour", "0/1", "1/1", "1/2"] in lines
+    assert lines.count(["x/n", "of", "valid", "samples", "A", "H", "all"]) == 2
+    assert ["a/one"] in lines
+    assert ["IC", "behaviour", "0/1", "1/1", "1/2"] in lines
     assert ["completed", "1/1", "0/1", "1/2"] in lines
-    assert ["b/two", "IC", "behaviour", "0/1", "-", "0/1"] in lines
+    assert ["IC", "behaviour", "0/1", "-", "0/1"] in lines
     assert ["invalid", "0", "1", "1"] in lines
     assert ["2", "of", "6", "planned", "samples", "are", "missing"] in lines
 
 
 def test_a_complete_run_says_nothing_of_missing_samples() -> None:
-    assert outcome_table([row()], planned=1).caption is None
+    assert len(list(outcome_tables([row()], planned=1))) == 1
+
+
+def test_eight_variants_of_two_hundred_samples_fit_into_80_columns() -> None:
+    rows = [row(model="provider/a-model-of-a-long-name-2026-11-21", variant=v) for v in "ABCDEFGH" for _ in range(210)]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(*outcome_tables(rows, planned=1680), sep="\n")
+    assert isinstance(console.file, io.StringIO)
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    assert printed.count("0/210") == 8 * 3
+    assert "provider/a-model-of-a-long-name-2026-11-21" in printed
+    assert max(map(len, printed.splitlines())) <= 80
