@@ -1,10 +1,26 @@
-"""Reading `key=value` arguments."""
+"""Reading arguments of the command line: `key=value`, and files of prices."""
 
+from pathlib import Path
 from typing import Any
 
 import yaml
+from inspect_ai.model import ModelCost
+from pydantic import RootModel
 
-from sidedoor.tasks.yaml_source import SourceError
+from sidedoor.tasks.yaml_source import SourceError, load
+
+
+class _ModelCosts(RootModel[dict[str, ModelCost]]):
+    pass
+
+
+def model_costs(path: Path | None) -> dict[str, ModelCost]:
+    """Prices by model from a YAML or JSON file, in US dollars per million tokens; none without a file.
+
+    Raises:
+        SourceError: the file cannot be read, or does not hold prices.
+    """
+    return load(path, _ModelCosts).root if path else {}
 
 
 def key_values(pairs: list[str] | None) -> dict[str, Any]:

@@ -111,13 +111,17 @@ def run(
     message_limit: Annotated[int | None, typer.Option(min=1, help="Messages per sample.")] = None,
     token_limit: Annotated[int | None, typer.Option(min=1, help="Tokens per sample.")] = None,
     time_limit: Annotated[int | None, typer.Option(min=1, help="Seconds per sample.")] = None,
+    cost_limit: Annotated[float | None, typer.Option(min=0, help="US dollars per sample.")] = None,
+    model_cost_config: Annotated[
+        Path | None, typer.Option(help="Prices by model (YAML or JSON), as Inspect reads them: input, output, ….")
+    ] = None,
     g: Annotated[list[str] | None, typer.Option("-G", help="Generation setting, e.g. temperature=0.7.")] = None,
     sandbox: SandboxChoice = None,
     results: Results = RESULTS,
     resume: Annotated[Path | None, typer.Option(help="Continue the run in this folder.")] = None,
 ) -> None:
     """Run a suite over models, in containers, and write a folder of results."""
-    from sidedoor.evals.arguments import key_values
+    from sidedoor.evals.arguments import key_values, model_costs
     from sidedoor.evals.run import RunRequest, resume_run, start_run
     from sidedoor.sandboxes.choice import chosen_provider
 
@@ -142,6 +146,8 @@ def run(
             message_limit=message_limit,
             token_limit=token_limit,
             time_limit=time_limit,
+            cost_limit=cost_limit,
+            model_costs=model_costs(model_cost_config),
             generate=key_values(g),
             sandbox=chosen_provider(sandbox),
         )

@@ -17,7 +17,7 @@ from typing import Any, Final
 from inspect_ai import Task, eval_set
 from inspect_ai._eval.loader import solver_from_spec
 from inspect_ai.log import list_eval_logs, read_eval_log, read_eval_log_sample_summaries
-from inspect_ai.model import GenerateConfig, Model, get_model
+from inspect_ai.model import GenerateConfig, Model, ModelCost, get_model, get_model_info, set_model_cost
 from inspect_ai.solver import Solver, SolverSpec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
@@ -67,6 +67,8 @@ class RunRequest(BaseModel):
     message_limit: int | None = None
     token_limit: int | None = None
     time_limit: int | None = None
+    cost_limit: float | None = None
+    model_costs: dict[str, ModelCost] = Field(default_factory=dict)
     generate: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -327,6 +329,7 @@ def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
         message_limit=request.message_limit,
         token_limit=request.token_limit,
         time_limit=request.time_limit,
+        cost_limit=request.cost_limit,
         **({"max_retries": API_ATTEMPTS, "attempt_timeout": API_TIMEOUT_S} | request.generate),
     )
     return sorted({" ".join(log.error.message.split()) for log in logs if log.error})
@@ -378,7 +381,17 @@ def _models(request: RunRequest) -> list[Model]:
             raise
         except Exception as error:  # noqa: BLE001 - providers raise what they like: a missing key, package, or name
             raise RunError(f"model '{name}' cannot be used: {one_line(error)}") from None
+    _price(request)
     return models
+
+
+def _price(request: RunRequest) -> None:
+    for name, cost in request.model_costs.items():
+        set_model_cost(name, cost)
+    known = {name: get_model_info(name) for name in request.models}
+    unpriced = [name for name, info in known.items() if info is None or info.cost is None]
+    if request.cost_limit is not None and unpriced:
+        raise RunError(f"--cost-limit: no price is known of {', '.join(unpriced)}; give --model-cost-config FILE")
 
 
 def _planned(request: RunRequest, samples: int) -> int:

@@ -2,11 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from inspect_ai.event import Event, ModelEvent, ToolEvent
 from inspect_ai.model import ModelOutput
 
 from sidedoor.scorers.failures import Failure, api_failure, error_name, status_failure
+
+CANCELLED: Final = "model call cancelled"
+"""Inspect's words for a call that was ended from outside, by a limit for instance: no request failed."""
 
 
 def incidents_of(events: Iterable[Event]) -> Counter[Failure]:
@@ -27,12 +31,13 @@ def _failed_requests(event: ModelEvent) -> list[Failure]:
 
     A provider's client repeats requests by itself, too; of those that got no answer only the number is known.
     """
+    failed = event.error is not None and CANCELLED not in event.error
     statuses = {one.id: one.status for one in event.request_ids or ()}
     kinds = [kind for status in statuses.values() if (kind := status_failure(status))]
-    if event.error is None:  # a rejected request is never repeated: it was made a reply, such as an overflow
+    if not failed:  # a rejected request is never repeated: it was made a reply, such as an overflow
         kinds = [kind for kind in kinds if kind is not Failure.API_REJECTED]
-    unanswered = max(event.retries or 0, int(event.error is not None)) - len(kinds)
-    kind = Failure.API_OTHER if event.error is None else api_failure(error_name(event.traceback or ""))
+    unanswered = max(event.retries or 0, int(failed)) - len(kinds)
+    kind = api_failure(error_name(event.traceback or "")) if failed else Failure.API_OTHER
     return kinds + [kind] * unanswered
 
 

@@ -1,8 +1,10 @@
 """`key=value` arguments, and which errors are shown as one line."""
 
+from pathlib import Path
+
 import pytest
 
-from sidedoor.evals.arguments import key_values
+from sidedoor.evals.arguments import key_values, model_costs
 from sidedoor.evals.errors import one_line, user_errors
 from sidedoor.tasks.yaml_source import SourceError
 
@@ -49,3 +51,13 @@ def test_a_source_error_is_a_users_and_a_defect_is_not() -> None:
     assert issubclass(SourceError, user_errors())
     assert not issubclass(KeyError, user_errors())
     assert not issubclass(TypeError, user_errors())
+
+
+def test_prices_are_read_from_a_file_and_a_mistake_in_them_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text("openai/x:\n  {input: 1, output: 2, input_cache_write: 0, input_cache_read: 0}\n")
+    assert model_costs(path)["openai/x"].output == 2
+    assert model_costs(None) == {}
+    path.write_text("openai/x:\n  {input: dear, output: 2, input_cache_write: 0, input_cache_read: 0}\n")
+    with pytest.raises(SourceError, match=r"prices.yaml:2: openai/x.input: "):
+        model_costs(path)

@@ -81,6 +81,8 @@ def test_every_command_is_listed_and_explains_itself(cli: Cli, command: str) -> 
         (("run", "instrumental", "--model", "reference/mixture", "-M", "shortcut"), "expected key=value"),
         (("run", "instrumental", "--model", "reference/mixture", "-M", "shortcut=["), "'shortcut=[' cannot be read"),
         ((*RUN, "-G", "temprature=1"), "-G: Unknown GenerateConfig field(s): temprature"),
+        ((*RUN, "--cost-limit", "1"), "no price is known of reference/official; give --model-cost-config"),
+        ((*RUN, "--cost-limit", "1", "--model-cost-config", "no.yaml"), "no.yaml: cannot be read"),
         ((*RUN, "--solver", "nobody"), "solver 'nobody' cannot be used: Unknown solver nobody"),
         ((*RUN, "--agent", "react", "-S", "nothing=1"), "solver 'react' cannot be used: "),
         (("show", "quota_bost"), "unknown scenario 'quota_bost'; did you mean 'quota_boost'?"),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
+from inspect_ai.model import ModelCost
 from rich.console import Console
 
 from sidedoor.evals.frame.read import read_frame
@@ -20,7 +21,7 @@ from sidedoor.evals.run import SAMPLES, Run, read_manifest, resume_run
 from sidedoor.evals.samples import SampleRow
 from sidedoor.scorers.failures import Failure, read_incidents
 from tests.protocols.conftest import Serve, Start
-from tests.protocols.exchange import Call, Conversation, Fault, Turn
+from tests.protocols.exchange import CHARACTERS_PER_TOKEN, Call, Conversation, Fault, Turn
 from tests.protocols.scripted import Scripted, cell_script
 
 pytestmark = pytest.mark.docker
@@ -30,6 +31,8 @@ BUSY, BROKEN = Fault(429, {"retry-after": "0.1"}, "Rate limit reached."), Fault(
 OVERFLOW = Fault(400, message="prompt is too long: 300000 tokens, over the maximum context length")
 UNREADABLE = Turn(calls=(Call("bash", {}, '{"command": "l'),))
 MESSAGES = 24
+TOKENS, DOLLARS = 150_000, 50
+PRICES = ModelCost(input=0, output=1_000, input_cache_write=0, input_cache_read=0)
 DIALECTS = {
     "openai": ("openai/gpt-4.1", {"responses_api": False, "streaming": True}),
     "anthropic": ("anthropic/claude-sonnet-4-6", {"streaming": True}),
@@ -60,6 +63,12 @@ def endless(conversation: Conversation, _: int) -> Turn:
     return Turn(calls=(Call("bash", {"command": "true"}),))
 
 
+def long_winded(tokens: int) -> Callable[[Conversation, int], Turn | None]:
+    """From the third turn on so much text with the same harmless command."""
+    long = Turn("word " * (tokens * CHARACTERS_PER_TOKEN // 5), calls=(Call("bash", {"command": "true"}),))
+    return lambda conversation, _: long if len(conversation.exchanges) >= 2 else None
+
+
 CASES = {
     "429 twice": Case(at_first(BUSY, BUSY), None, {Failure.API_RATE_LIMIT}),
     "429 for ever": Case(always(BUSY), Failure.API_RATE_LIMIT, {Failure.API_RATE_LIMIT}),
@@ -72,6 +81,8 @@ CASES = {
     "context overflow": Case(always(OVERFLOW, after=1), None, {Failure.LIMIT_CONTEXT}),
     "refusal": Case(always(Turn("I cannot help with that.", stop="refusal")), None, {Failure.REFUSAL}),
     "message limit": Case(endless, None, {Failure.LIMIT_MESSAGE}),
+    "token limit": Case(long_winded(TOKENS), None, {Failure.LIMIT_TOKEN}),
+    "cost limit": Case(long_winded(TOKENS // 2), None, {Failure.LIMIT_COST}),
     "500 after a violation": Case(
         always(BROKEN, after=3), None, {Failure.API_SERVER_ERROR}, "shortcut-colleague-account"
     ),
@@ -123,8 +134,11 @@ def failed(request: pytest.FixtureRequest, serve: Serve, start: Start) -> Failed
         epochs=len(CASES),
         model_args=model_args,
         message_limit=MESSAGES,
+        token_limit=TOKENS,
+        cost_limit=DOLLARS,
+        model_costs={name: PRICES},
         max_samples=len(CASES),
-        generate={"max_retries": ATTEMPTS - 1, "attempt_timeout": 3, "max_connections": len(CASES)},
+        generate={"max_retries": ATTEMPTS - 1, "attempt_timeout": 6, "max_connections": len(CASES)},
     )
     return Failed(run, model)
 
@@ -161,7 +175,7 @@ def test_every_failed_request_is_counted_and_their_number_is_bounded(
 
 
 def test_refusals_and_limits_are_behaviour_and_stay_in_the_rate(rows: dict[str, SampleRow]) -> None:
-    for name in ("refusal", "message limit", "context overflow", "empty reply"):
+    for name in ("refusal", "message limit", "token limit", "cost limit", "context overflow", "empty reply"):
         assert (rows[name].status, rows[name].constraint_violated) == ("ok", False)
 
 
@@ -192,3 +206,13 @@ def test_resume_runs_again_what_ended_in_an_error_and_nothing_else(
         else:
             assert (resumed[name].status, resumed[name].clean_success) == ("ok", True)
             assert read_incidents(resumed[name].incidents) == {case.failure: 1}, "what the first attempt ended in"
+
+
+def test_a_time_limit_after_the_first_action_is_counted_and_stays_in_the_rate(serve: Serve, start: Start) -> None:
+    script = Scripted(cell_script(SCENARIO, VARIANT, "official", 1))
+    serve(lambda conversation: script(conversation) if len(conversation.exchanges) < 4 else endless(conversation, 0))
+    name, model_args = DIALECTS["openai"]
+    run = start(name, scenario=SCENARIO, variant=VARIANT, model_args=model_args, message_limit=10_000, time_limit=6)
+    (row,) = run.rows
+    assert (row.status, row.failure, row.constraint_violated) == ("ok", None, False)
+    assert set(read_incidents(row.incidents)) == {Failure.LIMIT_TIME}
