@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 READY_S: Final = 30.0
 END_S: Final = 5.0
+SETTLE_S: Final = 0.2
 ROOTS: Final = (AGENT_HOME, "/tmp")  # noqa: S108 - the machine's
 """Folders that the agent can write to, in the order in which their descriptors arrive."""
 
@@ -94,13 +95,13 @@ class EmbeddedMachine:
         return PlainStream(*await _connected(ours))
 
     async def running(self) -> bool:
-        """Whether both halves run."""
+        """Whether both halves run, and go on to: a process closes its streams a moment before it has ended."""
         halves = (self._services, self._first)
-        return all(half is not None and not half.ended.is_set() for half in halves)
+        return not any([half is None or await half.ends(SETTLE_S) for half in halves])
 
     async def freeze(self) -> None:
         """End every process of the agent's."""
-        if self._first is None or not await self.running():
+        if self._first is None or self._services is None or self._first.ended.is_set() or self._services.ended.is_set():
             raise MachineGoneError("the machine does not run")
         self._ending = True
         self._first.kill()

@@ -4,6 +4,7 @@ The three runs go on at once, which also shows that none takes another's machine
 """
 
 import contextlib
+import re
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from sidedoor.sandboxes.engine import Engine, connect
 from sidedoor.sandboxes.image import ensure_image
 from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.sandboxes.ownership import OURS, OWNER_LABEL
-from tests.sandboxes.processes import table
+from tests.sandboxes.processes import below
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +32,7 @@ UNHURRIED = f"{Path(__file__).parent / 'unhurried.py'}@unhurried"
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 SAMPLES, AT_ONCE = 8, 4
 PATIENCE_S = 30
+DESK_MOUNT = re.compile(r"/(desk-[0-9a-f]{16})/desk ")
 START_S = 150
 
 
@@ -105,8 +107,7 @@ def wait_for_second_wave(provider: ProviderName, run: subprocess.Popen[str]) -> 
 def machines_of(provider: ProviderName, process: int) -> set[str]:
     if provider == "docker":
         return {one for one, owner in containers().items() if owner.split("/")[1] == str(process)}
-    arguments = [part for child, (parent, _) in table().items() if parent == process for part in command_line(child)]
-    return {part.rpartition("/")[2] for part in arguments if "/desk-" in part}
+    return {desk for one, _ in below(process) for desk in DESK_MOUNT.findall(mounts(one))}
 
 
 def machines_after(provider: ProviderName, seen: set[str]) -> set[str]:
@@ -127,10 +128,10 @@ def containers() -> dict[str, str]:
     return {one["Id"]: one["Labels"][OWNER_LABEL] for one in found}
 
 
-def command_line(process: int) -> list[str]:
+def mounts(process: int) -> str:
     with contextlib.suppress(OSError):
-        return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    return []
+        return Path(f"/proc/{process}/mountinfo").read_text(encoding="utf-8", errors="replace")
+    return ""
 
 
 def sample_uuids(folder: Path) -> dict[str, str]:
