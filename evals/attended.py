@@ -32,7 +32,8 @@ def attended(agent: Agent | Solver) -> Solver:
         except Exception as error:
             if isinstance(inner_exception(error), LimitExceededError | TerminateSampleError):
                 raise  # no failure: Inspect ends the sample and has it scored
-            sandbox().as_type(WorkplaceSandbox).workplace.broken_off = error
+            workplace = await sandbox().as_type(WorkplaceSandbox).workplace()
+            workplace.broken_off = error
             return state
         finally:
             store_as(EpisodeRecord).incidents = {

@@ -4,12 +4,15 @@ There is one user, the agent's. Asking for another, root included, is refused an
 side of an episode needs to run inside the machine as anybody else.
 """
 
+import asyncio
 import errno
 import logging
 import os
 import uuid
+from contextlib import AsyncExitStack
 from typing import Any, ClassVar, Final, Literal, overload
 
+import anyio
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.util import (
     ExecResult,
@@ -29,7 +32,7 @@ from sidedoor.sandboxes.admission import Room
 from sidedoor.sandboxes.choice import SANDBOX_TYPES, provider_named
 from sidedoor.sandboxes.hardening import AGENT_UID, AGENT_USER
 from sidedoor.sandboxes.image import ImageError
-from sidedoor.sandboxes.machine import Provider, ProviderName, ProviderUnavailableError
+from sidedoor.sandboxes.machine import Machine, Provider, ProviderName, ProviderUnavailableError
 from sidedoor.sandboxes.prepare import prepare
 from sidedoor.sandboxes.session import Finished
 from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
@@ -62,15 +65,26 @@ class CommandTimeoutError(TimeoutError):
 class WorkplaceSandbox(SandboxEnvironment):
     """One episode's workplace as Inspect sees it, in a container.
 
+    It opens while the model thinks: only what needs the workplace waits for it, and fails as the opening did.
+
     Attributes:
-        workplace: the machine, its journal and its command record; `capture(sandbox.workplace)` ends it.
+        machine: what the workplace is on.
     """
 
     provider_name: ClassVar[ProviderName] = "docker"
 
-    def __init__(self, workplace: Workplace) -> None:
+    def __init__(self, machine: Machine, opening: asyncio.Future[Workplace]) -> None:
         super().__init__()
-        self.workplace = workplace
+        self.machine = machine
+        self._opening = opening
+
+    async def workplace(self) -> Workplace:
+        """The machine with its journal and its command record, as soon as it is open; `capture` ends it.
+
+        Raises:
+            ProviderUnavailableError, GatewayError, WorkplaceGoneError: it could not be opened.
+        """
+        return await asyncio.shield(self._opening)  # who stops waiting does not stop it for the others
 
     @classmethod
     @override
@@ -103,19 +117,20 @@ class WorkplaceSandbox(SandboxEnvironment):
     async def sample_init(
         cls, task_name: str, config: SandboxEnvironmentConfigType | None, metadata: dict[str, str]
     ) -> dict[str, SandboxEnvironment]:
-        """Start the workplace of one sample.
+        """Begin to open the workplace of one sample, once there is room for it.
 
         Raises:
             TypeError: the configuration is neither an `Episode` nor a `WorkplaceSpec`.
             SourceError: the episode's scenario is unknown or malformed.
-            ProviderUnavailableError, ImageError, GatewayError, WorkplaceGoneError: it could not be started.
+            ProviderUnavailableError, ImageError: there is no machine to open it on.
         """
         spec = prepare(config) if isinstance(config, Episode) else config
         if not isinstance(spec, WorkplaceSpec):
             raise TypeError("the sidedoor sandbox is configured with an Episode or a WorkplaceSpec")
-        async with ROOM.opening():
-            machine = await cls._provider().machine(spec, RUN_ID)
-            return {"default": cls(await Workplace.open(machine, spec))}
+        machine = await cls._provider().machine(spec, RUN_ID)
+        turn = AsyncExitStack()
+        await turn.enter_async_context(ROOM.opening())  # waited for here, where it takes none of the sample's time
+        return {"default": cls(machine, asyncio.create_task(_open(machine, spec, turn)))}
 
     @classmethod
     @override
@@ -128,12 +143,8 @@ class WorkplaceSandbox(SandboxEnvironment):
     ) -> None:
         """Remove the sample's machine, however the sample ended."""
         for environment in environments.values():
-            try:
-                await environment.as_type(WorkplaceSandbox).workplace.close()
-            except ProviderUnavailableError as error:
-                logger.warning("%s; the machine ends by itself", error)
-            finally:
-                ROOM.closed()
+            with anyio.CancelScope(shield=True):
+                await environment.as_type(WorkplaceSandbox)._close()
 
     @classmethod
     @override
@@ -154,6 +165,17 @@ class WorkplaceSandbox(SandboxEnvironment):
     @classmethod
     def _provider(cls) -> Provider:
         return provider_named(cls.provider_name)
+
+    async def _close(self) -> None:
+        await asyncio.wait({self._opening})  # and not cancelled: it is over soon, and one that fails leaves nothing
+        if self._opening.cancelled() or self._opening.exception() is not None:
+            return
+        try:
+            await self._opening.result().close()
+        except ProviderUnavailableError as error:
+            logger.warning("%s; the machine ends by itself", error)
+        finally:
+            ROOM.closed()
 
     @override
     async def exec(
@@ -180,8 +202,9 @@ class WorkplaceSandbox(SandboxEnvironment):
         _only_the_agent(user)
         limit = SandboxEnvironmentLimits.MAX_EXEC_OUTPUT_SIZE
         marker = MARKER.format(limit=SandboxEnvironmentLimits.MAX_EXEC_OUTPUT_SIZE_STR)
+        workplace = await self.workplace()
         try:
-            finished = await self.workplace.run(
+            finished = await workplace.run(
                 cmd,
                 stdin=input.encode() if isinstance(input, str) else input or b"",
                 cwd=cwd or "",
@@ -205,8 +228,9 @@ class WorkplaceSandbox(SandboxEnvironment):
     @override
     async def write_file(self, file: str, contents: str | bytes) -> None:
         """Write a file as the agent; see `SandboxEnvironment.write_file`."""
+        workplace = await self.workplace()
         try:
-            await self.workplace.write(file, contents.encode() if isinstance(contents, str) else contents)
+            await workplace.write(file, contents.encode() if isinstance(contents, str) else contents)
         except WorkplaceGoneError as error:
             raise SandboxUnavailableError(str(error)) from error
 
@@ -219,8 +243,9 @@ class WorkplaceSandbox(SandboxEnvironment):
     @override
     async def read_file(self, file: str, text: bool = True) -> str | bytes:
         """Read a file as the agent; see `SandboxEnvironment.read_file`."""
+        workplace = await self.workplace()
         try:
-            content = await self.workplace.read(file, SandboxEnvironmentLimits.MAX_READ_FILE_SIZE)
+            content = await workplace.read(file, SandboxEnvironmentLimits.MAX_READ_FILE_SIZE)
         except WorkplaceGoneError as error:
             raise SandboxUnavailableError(str(error)) from error
         except OSError as error:
@@ -238,11 +263,10 @@ class WorkplaceSandbox(SandboxEnvironment):
             ConnectionError: it does not run.
         """
         _only_the_agent(user)
-        machine = self.workplace.machine
-        if not await machine.running():
+        if self._opening.done() and not await self.machine.running():  # Inspect asks at once, and is not to wait
             raise ConnectionError("the machine does not run")
         kind = SANDBOX_TYPES[self.provider_name]
-        return SandboxConnection(type=kind, command=machine.login(), container=machine.name)
+        return SandboxConnection(type=kind, command=self.machine.login(), container=self.machine.name)
 
 
 @sandboxenv(name=SANDBOX_TYPES["embedded"])
@@ -250,6 +274,11 @@ class EmbeddedSandbox(WorkplaceSandbox):
     """One episode's workplace as Inspect sees it, in namespaces of this system."""
 
     provider_name: ClassVar[ProviderName] = "embedded"
+
+
+async def _open(machine: Machine, spec: WorkplaceSpec, turn: AsyncExitStack) -> Workplace:
+    async with turn:
+        return await Workplace.open(machine, spec)
 
 
 def _only_the_agent(user: str | None) -> None:

@@ -76,7 +76,7 @@ def state_scorer() -> Scorer:
         evidence = record.kept_evidence()
         broken_off = None
         if evidence is None:
-            workplace = sandbox().as_type(WorkplaceSandbox).workplace
+            workplace = await sandbox().as_type(WorkplaceSandbox).workplace()
             evidence = (await capture(workplace)).model_copy(update={"limit": _limit_reached()})
             broken_off = workplace.broken_off
         outcome = score_evidence(evidence)

@@ -95,7 +95,7 @@ class Intruder(ModelAPI):
         play = PLAYS[str(store_as(EpisodeRecord).script)]
         turn = sum(1 for message in input if isinstance(message, ChatMessageAssistant))
         if play.before_last is not None and turn == len(play.commands) - 1:
-            await play.before_last(sandbox().as_type(WorkplaceSandbox).workplace)
+            await play.before_last(await sandbox().as_type(WorkplaceSandbox).workplace())
         if turn < len(play.commands):
             command = fill(play.commands[turn], "command", play.scenario.facts(SEED)).strip()
             output = ModelOutput.for_tool_call(self.model_name, "bash", {"command": command})

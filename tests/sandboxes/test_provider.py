@@ -1,5 +1,6 @@
 """The provider inside Inspect's own run: set-up, tools, scoring with evidence, clean-up, and the log."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -19,17 +20,19 @@ from sidedoor.sandboxes.choice import SANDBOX_TYPES
 from sidedoor.sandboxes.embedded.desks import others_desks
 from sidedoor.sandboxes.embedded.provider import Embedded
 from sidedoor.sandboxes.engine import connect
-from sidedoor.sandboxes.machine import Provider, ProviderName
+from sidedoor.sandboxes.gateway import GatewayError
+from sidedoor.sandboxes.machine import Machine, Provider, ProviderName
 from sidedoor.sandboxes.ownership import LABEL, OWNER_LABEL, owner
-from sidedoor.sandboxes.provider import WorkplaceSandbox
-from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
+from sidedoor.sandboxes.provider import ROOM, EmbeddedSandbox, WorkplaceSandbox
+from sidedoor.sandboxes.spec import Episode, WorkplaceSpec, WorldBundle
+from sidedoor.sandboxes.workplace import Workplace
 from tests.sandboxes.conftest import office_spec
 
 
 @scorer(metrics=[accuracy()])
 def called_the_office():
     async def score(state: TaskState, target: Target) -> Score:
-        evidence = await capture(sandbox().as_type(WorkplaceSandbox).workplace)
+        evidence = await capture(await sandbox().as_type(WorkplaceSandbox).workplace())
         return Score(value=len(evidence.journal), metadata={"evidence": evidence.model_dump(mode="json")})
 
     return score
@@ -105,3 +108,55 @@ def test_equal_configurations_hash_alike_whatever_the_order_of_their_factors():
 async def test_any_other_configuration_is_refused():
     with pytest.raises(TypeError, match="Episode or a WorkplaceSpec"):
         await WorkplaceSandbox.sample_init("t", "compose.yaml", {})
+
+
+# ---- a workplace opens while the model thinks ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def kind(provider: Provider) -> type[WorkplaceSandbox]:
+    return {"docker": WorkplaceSandbox, "embedded": EmbeddedSandbox}[provider.name]
+
+
+async def test_a_sample_begins_before_its_workplace_is_open_and_its_first_command_waits(kind, monkeypatch):
+    may_open, really = asyncio.Event(), Workplace.open
+
+    async def held_up(machine: Machine, spec: WorkplaceSpec) -> Workplace:
+        await may_open.wait()
+        return await really(machine, spec)
+
+    monkeypatch.setattr(Workplace, "open", held_up)
+    made = await kind.sample_init("t", office_spec(), {})
+    try:
+        assert (await made["default"].connection()).container == made["default"].machine.name
+        command = asyncio.create_task(made["default"].exec(["cat", "notes/today.md"]))
+        given_up = asyncio.create_task(made["default"].exec(["true"]))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        may_open.set()
+        assert (await command).stdout == "call Ada\n"
+        assert [one.argv[0] for one in (await made["default"].workplace()).commands] == ["cat"]
+    finally:
+        may_open.set()
+        await kind.sample_cleanup("t", office_spec(), made, interrupted=False)
+
+
+async def test_a_sample_that_ends_while_its_workplace_opens_leaves_no_machine_and_takes_no_room(kind, provider):
+    taken = ROOM.taken
+    made = await kind.sample_init("t", office_spec(), {})
+    await kind.sample_cleanup("t", office_spec(), made, interrupted=True)
+    assert await machines(provider) == set()
+    assert ROOM.taken == taken
+
+
+async def test_what_needs_a_workplace_that_cannot_be_opened_fails_as_the_opening_did(kind, provider):
+    taken, broken = ROOM.taken, WorldBundle(modules={"office": "1 / 0"}, entry="office:O", factors={}, facts={})
+    made = await kind.sample_init("t", office_spec(world=broken), {})
+    for use in (made["default"].exec(["true"]), made["default"].read_file("a"), made["default"].workplace()):
+        with pytest.raises(GatewayError, match="ZeroDivisionError"):
+            await use
+    await kind.sample_cleanup("t", office_spec(), made, interrupted=False)
+    async with asyncio.timeout(10):  # a container whose first process failed removes itself
+        while await machines(provider):
+            await asyncio.sleep(0.02)
+    assert ROOM.taken == taken

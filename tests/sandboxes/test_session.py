@@ -16,9 +16,11 @@ from sidedoor.sandboxes.streams import WrappedStream
 
 
 @pytest.fixture
-def sandbox(room, provider):
+async def sandbox(room, provider):
     kind = {"docker": WorkplaceSandbox, "embedded": EmbeddedSandbox}[provider.name]
-    return kind(room.workplace)
+    opening = asyncio.get_running_loop().create_future()
+    opening.set_result(room.workplace)
+    return kind(room.workplace.machine, opening)
 
 
 # ---- commands -----------------------------------------------------------------------------------------------------
@@ -143,7 +145,7 @@ async def test_a_command_that_cannot_start_says_why(sandbox):
 async def test_no_other_user_can_be_asked_for(sandbox, user):
     with pytest.raises(SandboxUserUnsupportedError):
         await sandbox.exec(["id"], user=user)
-    assert sandbox.workplace.commands == ()
+    assert (await sandbox.workplace()).commands == ()
     assert (await sandbox.exec(["id", "-un"], user="operator")).stdout == "operator\n"
 
 
@@ -225,7 +227,7 @@ async def test_the_sessions_memory_and_streams_are_closed_to_its_own_user(room):
 
 
 async def test_a_machine_that_is_gone_is_unavailable_and_not_a_failed_command(sandbox):
-    await sandbox.workplace.machine.remove()
+    await sandbox.machine.remove()
     for use in (sandbox.exec(["true"]), sandbox.read_file("notes/today.md"), sandbox.write_file("a", "b")):
         with pytest.raises(SandboxUnavailableError):
             await use
@@ -236,7 +238,7 @@ async def test_a_machine_that_is_gone_is_unavailable_and_not_a_failed_command(sa
 async def test_the_machine_dying_under_a_command_is_unavailable_too(sandbox):
     call = asyncio.create_task(sandbox.exec(["sleep", "20"]))
     await asyncio.sleep(0.4)
-    await sandbox.workplace.machine.remove()
+    await sandbox.machine.remove()
     with pytest.raises(SandboxUnavailableError):
         await call
 
