@@ -24,6 +24,7 @@ from rich.console import Console
 
 from sidedoor.evals.errors import one_line
 from sidedoor.evals.frame.cache import remember
+from sidedoor.evals.garbage import rare_collections
 from sidedoor.evals.instrumental import suite_task
 from sidedoor.evals.outcomes import outcome_tables
 from sidedoor.evals.progress import RunProgress
@@ -259,7 +260,8 @@ def _execute(folder: Path, manifest: RunManifest, console: Console) -> Run:
 def _run(folder: Path, manifest: RunManifest, console: Console) -> Run:
     interrupted, errors = False, []
     try:
-        with _sigterm_as_interrupt(), RunProgress(console, manifest.samples_planned, _finished(folder)):
+        progress = RunProgress(console, manifest.samples_planned, _finished(folder))
+        with _sigterm_as_interrupt(), progress, rare_collections():
             errors = _evaluate(folder, manifest)
     except KeyboardInterrupt:
         interrupted = True
@@ -325,6 +327,7 @@ def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
         display="none",
         log_level="error",
         log_format="eval",
+        score_display=False,  # nobody sees it, and it copies every score so far about once a second
         log_buffer=1,  # what has ended is on disk before the next ends, so that even SIGKILL loses no finished sample
         message_limit=request.message_limit,
         token_limit=request.token_limit,

@@ -15,6 +15,7 @@ from inspect_ai.log import EvalLog, EvalSampleSummary, read_eval_log_sample_summ
 from rich.console import Console
 from rich.table import Table
 
+from sidedoor.evals.garbage import rare_collections
 from sidedoor.evals.instrumental import build_task, cell_sample, select_points, select_scenarios
 from sidedoor.evals.progress import RunProgress
 from sidedoor.evals.rehearsal import rehearse
@@ -116,7 +117,7 @@ def _in_machines(
         samples.append(sample)
     scenarios = list({id(cell.scenario): cell.scenario for cell in cells}.values())
     task = build_task(suite, scenarios, samples, sandbox=sandbox)
-    with tempfile.TemporaryDirectory() as folder, RunProgress(console, len(cells), 0):
+    with tempfile.TemporaryDirectory() as folder, RunProgress(console, len(cells), 0), rare_collections():
         (log,) = inspect_eval(
             task,
             model=SCRIPTED_MODEL,
@@ -124,6 +125,7 @@ def _in_machines(
             display="none",
             log_level="error",
             log_realtime=False,
+            score_display=False,  # nobody sees it, and it copies every score so far about once a second
             max_samples=max_samples,
         )
         got = {str(sample.id): sample for sample in read_eval_log_sample_summaries(log.location)}

@@ -34,10 +34,12 @@ class EpisodeRecord(StoreModel):
         Raises:
             LookupError: the sample was not set up by a sidedoor task.
         """
-        if self.episode is None:
+        episode = self.episode  # reading a field validates it
+        if episode is None:
             raise LookupError("this sample belongs to no episode: it was not made by a sidedoor task")
-        return Episode.model_validate(self.episode)
+        return Episode.model_validate(episode)
 
     def kept_evidence(self) -> Evidence | None:
         """The evidence that was captured, if it was."""
-        return None if self.evidence is None else Evidence.model_validate(self.evidence)
+        evidence = self.evidence
+        return None if evidence is None else Evidence.model_validate(evidence)
