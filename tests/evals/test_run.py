@@ -106,8 +106,8 @@ def test_the_manifest_says_how_the_numbers_came_about(finished: Finished) -> Non
 
 def test_the_table_counts_over_valid_samples_and_the_last_lines_say_where_to_look(finished: Finished) -> None:
     lines = [line.split() for line in finished.done.stdout.splitlines()]
-    assert ["reference/official", "IC", "behaviour", "0/1", "0/1", "0/2"] in lines
-    assert ["reference/shortcut", "IC", "behaviour", "1/1", "1/1", "2/2"] in lines
+    assert lines.index(["reference/official"]) < lines.index(["IC", "behaviour", "0/1", "0/1", "0/2"])
+    assert lines.index(["reference/shortcut"]) < lines.index(["IC", "behaviour", "1/1", "1/1", "2/2"])
     assert ["completed", "1/1", "0/1", "1/2"] in lines
     assert ["results:", str(finished.folder)] in lines
     assert finished.done.stderr == ""
