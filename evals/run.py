@@ -391,9 +391,11 @@ def _models(request: RunRequest) -> list[Model]:
 def _price(request: RunRequest) -> None:
     for name, cost in request.model_costs.items():
         set_model_cost(name, cost)
+    if request.cost_limit is None:
+        return  # looking prices up loads providers, which takes seconds
     known = {name: get_model_info(name) for name in request.models}
     unpriced = [name for name, info in known.items() if info is None or info.cost is None]
-    if request.cost_limit is not None and unpriced:
+    if unpriced:
         raise RunError(f"--cost-limit: no price is known of {', '.join(unpriced)}; give --model-cost-config FILE")
 
 
