@@ -9,11 +9,12 @@ INSTALLED := $(VENV)/.installed
 run: $(INSTALLED) sandbox
 	$(BIN)/sidedoor run instrumental --model reference/official --model reference/shortcut --model reference/mixture
 
-# Container tests run one after another, because some of them clean up the whole engine; the others side by side.
+# Tests run two at a time, those with containers file by file; those that count all containers of the engine, by themselves.
 # Where no engine can be had, they are listed as skipped.
 test: $(INSTALLED) sandbox browser check
 	$(BIN)/python -m pytest -m "not docker" --numprocesses 2 --dist worksteal
-	$(BIN)/python -m pytest -m docker
+	$(BIN)/python -m pytest -m "docker and not alone" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m alone
 
 # The regression gate on the reference cohort: PASS on a fresh run of it, FAIL on a planted increase, INVALID on nothing.
 gate: $(INSTALLED) sandbox

@@ -18,7 +18,7 @@ from sidedoor.sandboxes.engine import Engine
 from sidedoor.sandboxes.ownership import EXPIRES_LABEL, LABEL, OWNER_LABEL, RUN_LABEL, labels, left_behind, owner
 from tests.sandboxes.conftest import Opener, rooms_of
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.alone]
 
 HOLDER = Path(__file__).parent / "holds_workplaces.py"
 
