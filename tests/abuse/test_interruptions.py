@@ -92,16 +92,17 @@ def interrupt(provider: ProviderName, number: signal.Signals, results: Path) -> 
 
 
 def wait_for_second_wave(provider: ProviderName, run: subprocess.Popen[str]) -> set[str]:
-    seen: set[str] = set()
-    deadline = time.monotonic() + START_S
+    """Wait until as many machines as may be there are others than at first; returns both lots."""
+    first, deadline = set[str](), time.monotonic() + START_S
     while time.monotonic() < deadline:
         running = machines_of(provider, run.pid)
-        seen |= running
-        if len(seen) == SAMPLES and len(running) == AT_ONCE:
-            time.sleep(1)
-            return seen
+        if len(running) == AT_ONCE:
+            first = first or running
+            if not first & running:
+                time.sleep(1)
+                return first | running
         time.sleep(0.05)
-    raise AssertionError(f"the run came to {len(seen)} samples: {run.poll()}")
+    raise AssertionError(f"the run did not come to a second wave: {run.poll()}")
 
 
 def machines_of(provider: ProviderName, process: int) -> set[str]:
