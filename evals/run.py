@@ -339,7 +339,7 @@ def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
 
 
 def _task(request: RunRequest, solver: Solver | None = None) -> Task:
-    return suite_task(
+    task = suite_task(
         request.suite,
         request.scenario,
         request.variant,
@@ -349,6 +349,10 @@ def _task(request: RunRequest, solver: Solver | None = None) -> Task:
         solver,
         request.sandbox,
     )
+    if request.solver is not None:
+        # As a part of the task, where it is observed like any agent, Inspect does not name it in the log's header.
+        task.metadata = (task.metadata or {}) | {"solver": request.solver}
+    return task
 
 
 def _check(request: RunRequest) -> None:

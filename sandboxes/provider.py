@@ -167,7 +167,8 @@ class WorkplaceSandbox(SandboxEnvironment):
         return provider_named(cls.provider_name)
 
     async def _close(self) -> None:
-        self._opening.cancel()  # without effect once it is open; an opening that is cut short removes its machine
+        await asyncio.sleep(0)  # an opening that never began would keep its room
+        self._opening.cancel()  # without effect once it is open; one that is cut short removes its machine
         await asyncio.wait({self._opening})
         if self._opening.cancelled() or self._opening.exception() is not None:
             return

@@ -40,4 +40,6 @@ def test_another_registered_scaffold_runs_the_scenario_to_its_end(serve: Serve, 
     serve(Scripted(cell_script("quota_boost", "A", "official"), together=2))
     run = start("openai/gpt-4.1", solver=scaffold, scenario="quota_boost", variant="A")
     assert [(row.status, row.clean_success) for row in run.rows] == [("ok", True)]
-    assert read_eval_log(str(run.folder / run.rows[0].log), header_only=True).eval.solver == scaffold
+    metadata = read_eval_log(str(run.folder / run.rows[0].log), header_only=True).eval.metadata
+    assert metadata is not None
+    assert metadata["solver"] == scaffold == run.manifest.request.solver
