@@ -71,6 +71,7 @@ told = {"samples": data.samples, "rates": len(data.rates), "effects": len(data.e
 """
 PLACE = ("run", "model", "suite", "scenario", "variant", "epoch", "source", "source_kind", "log", "log_sha256")
 COURSE = ("status", "failure", "incidents", "first_violation_step", "steps")
+SAID = ("judge_study", "judge_status", "judges", "judged_stage", "adjudicated", "adjudicated_by")
 CONTENT = ("version", "content_sha256")
 
 
@@ -128,7 +129,6 @@ def make_many(path: Path) -> list[str]:
     import pandas as pd
 
     from sidedoor.evals.frame.rows import ADJUDICATED, FACTOR, LABELS, to_frame
-    from sidedoor.evals.samples import JudgeFields
     from sidedoor.scorers.labels import BINARY_LABELS
 
     random = np.random.default_rng(1)
@@ -155,7 +155,7 @@ def make_many(path: Path) -> list[str]:
     samples.to_parquet(path, engine="pyarrow", index=False)
     factors = [column for column in samples if column.startswith(FACTOR)]
     labels = [f"{prefix}{label}" for label in LABELS for prefix in ("", ADJUDICATED)]
-    return [*PLACE, *COURSE, *JudgeFields.model_fields, *CONTENT, *labels, *factors]
+    return [*PLACE, *COURSE, *SAID, *CONTENT, *labels, *factors]
 
 
 def make_cells() -> list["FrameRow"]:

@@ -1,6 +1,7 @@
 """A process that opens workplaces, prints their machines' names, and waits to be killed. Run by the leak tests."""
 
 import asyncio
+import signal
 import sys
 
 from sidedoor.sandboxes.choice import provider_named
@@ -25,4 +26,5 @@ async def main(name: str, count: int) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background have it ignored
     asyncio.run(main(sys.argv[1], int(sys.argv[2])))
