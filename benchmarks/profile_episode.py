@@ -62,10 +62,10 @@ class Nothing(SandboxEnvironment):
         return ExecResult(True, 0, "", "")
 
     async def write_file(self, file: str, contents: str | bytes) -> None:
-        raise NotImplementedError
+        raise NotImplementedError("an episode of the bare task has no files")
 
     async def read_file(self, file: str, text: bool = True) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError("an episode of the bare task has no files")
 
 
 def bare_task(count: int) -> Task:
