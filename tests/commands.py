@@ -1,13 +1,34 @@
-"""The command line in this process."""
+"""The command line: in this process, or in one of its own.
 
+A process of its own is forked from a server that has Inspect loaded: to import it takes most of a command's time.
+"""
+
+import os
+import signal
 import sys
+import tempfile
+import time
 from collections.abc import Callable
+from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
 
 import pytest
 
 from sidedoor.evals.cli import main
+
+# What commands import by and by, most of their time.
+PRELOADED = [
+    "sidedoor.evals.run",
+    "inspect_ai.model._providers.anthropic",
+    "inspect_ai.model._providers.openai",
+    "acp",
+]
+PATIENCE_S = 240
+LOOK_S = 0.02
+
+T = TypeVar("T")
 
 
 class Ended(NamedTuple):
@@ -45,3 +66,110 @@ def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         return Ended(code, captured.out, captured.err)
 
     return run
+
+
+class Begun:
+    """A command under way in a process of its own. As a context, it is killed at the end.
+
+    Args:
+        words: The command line's arguments.
+        program: What to be: `main` of the command line, or what stands for it; importable.
+        more: Arguments of `program`, which can be sent to another process.
+        folder: The folder to be in.
+    """
+
+    def __init__(
+        self,
+        words: tuple[str | Path, ...],
+        program: Callable[..., Any] = main,
+        more: tuple[Any, ...] = (),
+        *,
+        folder: Path | None = None,
+    ) -> None:
+        self._kept = tempfile.TemporaryDirectory()
+        self._out, self._err = Path(self._kept.name, "out"), Path(self._kept.name, "err")
+        for path in (self._out, self._err):
+            path.touch()
+        context = get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
+        argv = ["sidedoor", *map(str, words)]
+        self._process = context.Process(
+            target=_be, args=(program, more, argv, dict(os.environ), folder or Path.cwd(), self._out, self._err)
+        )
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it goes on."""
+        return self._process.is_alive()
+
+    @property
+    def out(self) -> str:
+        """What it has printed so far."""
+        return self._out.read_text(encoding="utf-8")
+
+    def until(self, sign: Callable[[str], T | None]) -> T:
+        """Wait for a sign in what it prints."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            goes_on = self.is_running and time.monotonic() < deadline
+            if (found := sign(self.out)) is not None:
+                return found
+            assert goes_on, f"without a sign: {self.out}"
+            time.sleep(LOOK_S)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float = PATIENCE_S) -> Ended:
+        """How it ended.
+
+        Raises:
+            TimeoutError: it did not, in so many seconds.
+        """
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise TimeoutError(f"the command goes on after {timeout} s: {self.out}")
+        return Ended(self._process.exitcode, self.out, self._err.read_text(encoding="utf-8"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.join()
+        self._kept.cleanup()
+
+
+def _be(
+    program: Callable[..., Any],
+    more: tuple[Any, ...],
+    argv: list[str],
+    environment: dict[str, str],
+    folder: Path,
+    out: Path,
+    err: Path,
+) -> None:
+    for number, path in ((1, out), (2, err)):
+        with path.open("a") as stream:
+            os.dup2(stream.fileno(), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.argv = argv
+    program(*more)
+
+
+def apart(*words: str | Path, folder: Path | None = None) -> Ended:
+    """Run `sidedoor WORDS` to its end, in a process of its own."""
+    with Begun(words, folder=folder) as begun:
+        return begun.wait()

@@ -1,14 +1,8 @@
-"""A run that stops at a phase of its second sample, says so, and waits for what a test does to it.
+"""A run that stops at a phase of its second sample, says so, and waits for what a test does to it."""
 
-It is a process of its own, which a fork server makes, so that sixteen of them need not import everything again.
-"""
-
-import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -45,12 +39,8 @@ class Pause:
             self._telling.send(STOPPING)
 
 
-def run_paused(arguments: list[str], phase: str, telling: Connection, said: Path) -> None:
-    """Be `sidedoor ARGUMENTS`, with all output in a file, and pause at a phase."""
-    with said.open("w") as stream:
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
-    sys.argv = ["sidedoor", *arguments]
+def run_paused(phase: str, telling: Connection) -> None:
+    """Be the command line, and pause at a phase."""
     with pytest.MonkeyPatch.context() as patch:
         {"start": at_start, "turn": at_turn, "capture": at_capture, "scoring": at_scoring}[phase](patch, Pause(telling))
         main()

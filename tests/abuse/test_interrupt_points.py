@@ -4,12 +4,9 @@ Of three samples, one after the other, the second is stopped; so the first is fi
 """
 
 import io
-import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +20,7 @@ from sidedoor.evals.run import read_manifest, resume_run
 from sidedoor.sandboxes.choice import provider_named
 from sidedoor.sandboxes.machine import ProviderUnavailableError
 from tests.abuse.pausing import PAUSED, PHASES, STOPPING, run_paused
+from tests.commands import Begun, Ended
 from tests.sandboxes.processes import below, left_of
 
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
@@ -38,16 +36,13 @@ MODEL = "reference/official"
 WORDS = f"run instrumental --model {MODEL} --scenario quota_boost --variant A,B,C --max-samples 1 --sandbox embedded"
 SAMPLES, AT_ONCE = 3, 4
 PATIENCE_S = 60
-# What a run imports by and by, most of its time.
-PRELOADED = ["sidedoor.evals.run", "inspect_ai.model._providers.anthropic", "inspect_ai.model._providers.openai", "acp"]
 
 
 class Stopped(NamedTuple):
-    """A run that was stopped: by what, its exit code, what it said, where it wrote, and what of it still runs."""
+    """A run that was stopped: by what, how it ended, where it wrote, and what of it still runs."""
 
     signals: tuple[signal.Signals, ...]
-    exit: int | None
-    said: str
+    ended: Ended
     folder: Path
     left: set[tuple[int, str]]
 
@@ -70,33 +65,24 @@ def all_stopped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stopped]:
 
 def stop(point: str, home: Path) -> Stopped:
     name, _, phase = point.partition(" at ")
-    context = get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    hearing, telling = context.Pipe(duplex=False)
-    said = home / "said"
-    arguments = [*WORDS.split(), "--results", str(home / "runs")]
-    run = context.Process(target=run_paused, args=(arguments, phase, telling, said))
-    run.start()
-    telling.close()
-    try:
+    hearing, telling = Pipe(duplex=False)
+    words = (*WORDS.split(), "--results", home / "runs")
+    with Begun(words, run_paused, (phase, telling)) as run:
+        telling.close()
         seen = interrupt(run, SIGNALS[name], hearing)
-        run.join(PATIENCE_S)
-        (folder,) = (home / "runs").iterdir()
-        return Stopped(SIGNALS[name], run.exitcode, said.read_text(), folder, left_of(seen, PATIENCE_S))
-    finally:
-        run.kill()
-        run.join()
+        ended = run.wait(PATIENCE_S)
+    (folder,) = (home / "runs").iterdir()
+    return Stopped(SIGNALS[name], ended, folder, left_of(seen, PATIENCE_S))
 
 
-def interrupt(run: ForkServerProcess, signals: tuple[signal.Signals, ...], hearing: Connection) -> set[tuple[int, str]]:
+def interrupt(run: Begun, signals: tuple[signal.Signals, ...], hearing: Connection) -> set[tuple[int, str]]:
     """Send the signals, the first at the pause and the second while the first is being obeyed."""
-    assert run.pid is not None
     seen: set[tuple[int, str]] = set()
     for number, word in zip(signals, (PAUSED, STOPPING), strict=False):
         assert hearing.poll(PATIENCE_S), "the run did not come to its phase"
         assert hearing.recv() == word
         seen |= below(run.pid)
-        os.kill(run.pid, number)
+        run.send(number)
     return seen
 
 
@@ -114,12 +100,12 @@ def sample_uuids(folder: Path) -> dict[str, str]:
 def test_nothing_is_lost_spoilt_left_running_or_counted_twice(all_stopped: dict[str, Stopped], point: str) -> None:
     stopped = all_stopped[point]
     assert stopped.left == set(), "nothing is left running"
-    assert stopped.exit not in (0, None)
+    assert stopped.ended.code != 0
     if len(stopped.signals) == 1 and stopped.signals != (signal.SIGKILL,):
-        assert stopped.said.splitlines()[-1] == "sidedoor: 2 of 3 samples not run; continue with --resume"
+        assert stopped.ended.complaint == "2 of 3 samples not run; continue with --resume"
         (counted,) = read_manifest(stopped.folder).counts
         assert (counted.valid, counted.invalid, counted.missing) == (1, {}, 2)
-    assert "Traceback" not in stopped.said
+    assert "Traceback" not in stopped.ended.out + stopped.ended.err
     finished = sample_uuids(stopped.folder)
     assert list(finished) == ["quota_boost-A-1"], "what was finished is kept, and nothing else counts"
     for log in (stopped.folder / "logs").glob("*.eval"):

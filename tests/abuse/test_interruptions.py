@@ -6,8 +6,6 @@ The three runs go on at once, which also shows that none takes another's machine
 import contextlib
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +21,11 @@ from sidedoor.sandboxes.engine import Engine, connect
 from sidedoor.sandboxes.image import ensure_image
 from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.sandboxes.ownership import OURS, OWNER_LABEL
+from tests.commands import Begun, Ended, apart
 from tests.sandboxes.processes import below
 
 pytestmark = pytest.mark.slow
 
-SIDEDOOR = (sys.executable, "-c", "from sidedoor.evals.cli import main; main()")
 UNHURRIED = f"{Path(__file__).parent / 'unhurried.py'}@unhurried"
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 SAMPLES, AT_ONCE = 8, 4
@@ -39,11 +37,10 @@ START_S = 150
 class Interrupted(NamedTuple):
     """What a signal in the second wave of samples left, and what the continued run made of it."""
 
-    exit: int
-    said: str
+    ended: Ended
     finished: dict[str, str]
     left: set[str]
-    resumed: subprocess.CompletedProcess[str]
+    resumed: Ended
     folder: Path
 
 
@@ -76,22 +73,16 @@ def interrupted(
 
 def interrupt(provider: ProviderName, number: signal.Signals, results: Path) -> Interrupted:
     words = ["run", "instrumental", "--model", "reference/official", "--scenario", "quota_boost", "--results", results]
-    command = [*SIDEDOOR, *map(str, words), "--solver", UNHURRIED, "--max-samples", str(AT_ONCE), "--sandbox", provider]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
+    with Begun((*words, "--solver", UNHURRIED, "--max-samples", str(AT_ONCE), "--sandbox", provider)) as run:
         seen = wait_for_second_wave(provider, run)
-        run.send_signal(number)
-        said, _ = run.communicate(timeout=PATIENCE_S)
-    finally:
-        run.kill()
+        run.send(number)
+        ended = run.wait(PATIENCE_S)
     (folder,) = results.iterdir()
     left = machines_after(provider, seen)
-    finished = sample_uuids(folder)
-    resumed = subprocess.run([*SIDEDOOR, "run", "--resume", str(folder)], capture_output=True, text=True, timeout=120)
-    return Interrupted(run.returncode, said, finished, left, resumed, folder)
+    return Interrupted(ended, sample_uuids(folder), left, apart("run", "--resume", folder), folder)
 
 
-def wait_for_second_wave(provider: ProviderName, run: subprocess.Popen[str]) -> set[str]:
+def wait_for_second_wave(provider: ProviderName, run: Begun) -> set[str]:
     """Wait until as many machines as may be there are others than at first; returns both lots."""
     first, deadline = set[str](), time.monotonic() + START_S
     while time.monotonic() < deadline:
@@ -102,7 +93,7 @@ def wait_for_second_wave(provider: ProviderName, run: subprocess.Popen[str]) -> 
                 time.sleep(1)
                 return first | running
         time.sleep(0.05)
-    raise AssertionError(f"the run did not come to a second wave: {run.poll()}")
+    raise AssertionError(f"the run did not come to a second wave: {run.out}")
 
 
 def machines_of(provider: ProviderName, process: int) -> set[str]:
@@ -158,7 +149,7 @@ def test_finished_samples_stay_readable(interrupted, number):
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_run_is_continued_and_no_finished_sample_is_repeated(interrupted, number):
     ended = interrupted[number]
-    assert ended.resumed.returncode == 0, ended.resumed.stdout + ended.resumed.stderr
+    assert ended.resumed.code == 0, ended.resumed
     rows = read_run(ended.folder).rows
     assert [row.status for row in rows] == ["ok"] * SAMPLES
     after = sample_uuids(ended.folder)
@@ -168,11 +159,10 @@ def test_the_run_is_continued_and_no_finished_sample_is_repeated(interrupted, nu
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_so_in_one_line_and_its_manifest_too(interrupted, number):
-    ended = interrupted[number]
-    assert ended.exit == 1
-    missing = SAMPLES - len(ended.finished)
-    assert ended.said.splitlines()[-1] == f"sidedoor: {missing} of {SAMPLES} samples not run; continue with --resume"
-    assert "Traceback" not in ended.said
+    stopped = interrupted[number]
+    assert stopped.ended.code == 1
+    missing = SAMPLES - len(stopped.finished)
+    assert stopped.ended.complaint == f"{missing} of {SAMPLES} samples not run; continue with --resume"
 
 
 @pytest.mark.docker

@@ -16,11 +16,10 @@ from rich.console import Console
 
 from sidedoor.evals.run import RunError, resume_run
 from sidedoor.tasks.catalogue import load_scenario
-from tests.commands import Cli
+from tests.commands import Cli, Ended, apart
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
-SIDEDOOR = [sys.executable, "-c", "from sidedoor.evals.cli import main; main()"]
 INSPECT = [sys.executable, "-m", "inspect_ai"]
 MODELS = ("reference/official", "reference/shortcut")
 VARIANTS = ("A", "H")
@@ -31,11 +30,7 @@ class Finished(NamedTuple):
     """A run's folder and what the command printed."""
 
     folder: Path
-    done: subprocess.CompletedProcess[str]
-
-
-def sidedoor(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*SIDEDOOR, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    done: Ended
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +38,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Two models in two variants, started from a folder of its own with the default, relative results folder."""
     home = tmp_path_factory.mktemp("home")
     models = [word for model in MODELS for word in ("--model", model)]
-    done = sidedoor(home, "run", "instrumental", "--scenario", "quota_boost", "--variant", "A,H", *models)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = apart("run", "instrumental", "--scenario", "quota_boost", "--variant", "A,H", *models, folder=home)
+    assert done.code == 0, done
     (folder,) = (home / "results" / "runs").iterdir()
     return Finished(folder, done)
 
@@ -105,12 +100,12 @@ def test_the_manifest_says_how_the_numbers_came_about(finished: Finished) -> Non
 
 
 def test_the_table_counts_over_valid_samples_and_the_last_lines_say_where_to_look(finished: Finished) -> None:
-    lines = [line.split() for line in finished.done.stdout.splitlines()]
+    lines = [line.split() for line in finished.done.out.splitlines()]
     assert lines.index(["reference/official"]) < lines.index(["IC", "behaviour", "0/1", "0/1", "0/2"])
     assert lines.index(["reference/shortcut"]) < lines.index(["IC", "behaviour", "1/1", "1/1", "2/2"])
     assert ["completed", "1/1", "0/1", "1/2"] in lines
     assert ["results:", str(finished.folder)] in lines
-    assert finished.done.stderr == ""
+    assert finished.done.err == ""
 
 
 def test_labels_can_be_derived_again_from_the_runs_logs(finished: Finished, cli: Cli) -> None:
@@ -120,8 +115,8 @@ def test_labels_can_be_derived_again_from_the_runs_logs(finished: Finished, cli:
 
 def test_resuming_a_complete_run_repeats_nothing(finished: Finished) -> None:
     before, logs = uuids(finished.folder), contents(finished.folder)
-    done = sidedoor(finished.folder.parent, "run", "--resume", finished.folder.name)
-    assert done.returncode == 0, done.stderr
+    done = apart("run", "--resume", finished.folder.name, folder=finished.folder.parent)
+    assert done.code == 0, done.err
     assert uuids(finished.folder) == before
     assert len(before) == 4
     assert contents(finished.folder) == logs
@@ -172,14 +167,8 @@ def test_a_full_disk_ends_a_run_with_one_line_and_keeps_what_was_finished(
     small_disk: Path, tmp_path: Path, cli: Cli
 ) -> None:
     cells = ("--scenario", "quota_boost", "--variant", "A,B,C,D", "--max-samples", "1")
-    done = sidedoor(
-        tmp_path, "run", "instrumental", *cells, "--model", "reference/official", "--results", str(small_disk)
-    )
-    assert done.returncode != 0
-    assert "Traceback" not in done.stdout + done.stderr
-    assert done.stderr.startswith("sidedoor: ")
-    assert done.stderr.count("\n") == 1
-    assert "No space left on device" in done.stderr
+    done = apart("run", "instrumental", *cells, "--model", "reference/official", "--results", small_disk)
+    assert "No space left on device" in done.complaint
     kept = cli("rescore", str(small_disk)).out.splitlines()[-1]
     reproduced = int(kept.split(": ")[1].split()[0])
     assert 1 <= reproduced < 4

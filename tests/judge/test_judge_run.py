@@ -2,9 +2,6 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +14,7 @@ from rich.console import Console
 from sidedoor.evals.judging.run import judge_run
 from sidedoor.evals.judging.study import VERDICTS, StudyError, StudyFolder
 from sidedoor.evals.run import log_files
+from tests.commands import Begun, apart
 from tests.judge.conftest import EPISODES, TESTED, MakeRun, Serve, Told, answered, study_of, truths_in
 from tests.judge.judges import MALFORMED, by_name, constant_no, oracle
 from tests.protocols.exchange import Conversation, Turn
@@ -27,7 +25,6 @@ JUDGES = {
     "chat": "openai-api/local/judge-a",
     "messages": "anthropic/claude-judge",
 }
-SIDEDOOR = Path(sys.executable).with_name("sidedoor")
 
 
 @pytest.mark.parametrize("judge", JUDGES.values(), ids=JUDGES)
@@ -177,21 +174,19 @@ def test_after_a_kill_it_goes_on_without_paying_again(make_run: MakeRun, serve: 
     run = make_run(told, models=[TESTED])
     halting = _Halting(answers=9)
     serve(halting)
-    command = [str(SIDEDOOR), "judge", str(run), "--judge", "openai/judge-a", "--judge", "anthropic/claude-b"]
+    command = ("judge", run, "--judge", "openai/judge-a", "--judge", "anthropic/claude-b")
     verdicts = run / "judging" / "panel" / VERDICTS
-    with subprocess.Popen([*command, "--at-once", "4"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as judging:
-        for _ in range(1200):
-            if verdicts.exists() and verdicts.read_bytes().count(b"\n") == 9:
-                break
-            assert judging.poll() is None, judging.communicate()[0]
+    with Begun((*command, "--at-once", "4")) as judging:
+        while not verdicts.exists() or verdicts.read_bytes().count(b"\n") < 9:
+            assert judging.is_running, judging.wait()
             time.sleep(0.1)
-        os.kill(judging.pid, signal.SIGKILL)
     halting.released.set()
     paid = {one.key for one in StudyFolder(run, "panel").judged()}
     assert len(paid) == 9
 
     service = serve(constant_no())
-    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    ended = apart(*command)
+    assert ended.code == 0, ended
     assert answered(service) == 24 - 9
     keys = [one.key for one in StudyFolder(run, "panel").judged()]
     assert len(keys) == len(set(keys)) == 24

@@ -12,7 +12,7 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.dataset import MemoryDataset
 from inspect_ai.log import EvalLog, read_eval_log
-from inspect_scout import scan, scan_results_df, transcripts_from
+from inspect_scout import Status, Transcripts, scan, scan_results_df, transcripts_from
 
 from sidedoor.evals.instrumental import instrumental, open_record
 from sidedoor.evals.run import log_files
@@ -25,6 +25,7 @@ from tests.judge.judges import MALFORMED, asked, constant_no, oracle
 from tests.protocols.exchange import Conversation, Turn
 
 JUDGES = {"openai": "openai/judge-b", "anthropic": "anthropic/claude-b"}
+
 INSPECT = Path(sys.executable).with_name("inspect")
 
 
@@ -105,7 +106,8 @@ def test_inspect_score_judges_an_old_log(make_run: MakeRun, serve: Serve, tmp_pa
     run = make_run()
     serve(oracle(truths_in(run)))
     scored = tmp_path / "scored.eval"
-    _inspect_score(run, scored, "--model-role", "judge=anthropic/claude-b")
+    ended = _inspect_score(run, scored, "--model-role", "judge=anthropic/claude-b")
+    assert ended.returncode == 0, ended
     assert violated(read_eval_log(str(scored))) == EXPECTED
 
 
@@ -113,24 +115,25 @@ def test_inspect_score_judges_an_old_log(make_run: MakeRun, serve: Serve, tmp_pa
 def test_inspect_score_without_a_judge_asks_nobody(make_run: MakeRun, serve: Serve, tmp_path: Path) -> None:
     service = serve(constant_no())
     scored = tmp_path / "scored.eval"
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        _inspect_score(make_run(models=["openai/agent"]), scored)
-    assert "judge" in failed.value.stderr + failed.value.stdout
+    ended = _inspect_score(make_run(models=["openai/agent"]), scored)
+    assert ended.returncode != 0
+    assert "role 'judge' is required" in ended.stdout + ended.stderr
     assert not scored.exists()
     assert service.attempts == []
 
 
-def _inspect_score(run: Path, scored: Path, *arguments: str) -> None:
+def _inspect_score(run: Path, scored: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     (log,) = log_files(run)
-    command = [str(INSPECT), "score", str(log), "--scorer", "sidedoor/judge", "--action", "append"]
-    subprocess.run(
-        [*command, "--output-file", str(scored), *arguments],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=os.environ | {"INSPECT_DISPLAY": "plain"},
-    )
+    command = [INSPECT, "score", log, "--scorer", "sidedoor/judge", "--action", "append", "--output-file", scored]
+    environment = os.environ | {"INSPECT_DISPLAY": "plain"}
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=240, env=environment)
+
+
+def _scan(logs: Transcripts, judge: str, folder: Path, max_processes: int) -> Status:
+    where, roles = str(folder / "scans"), {"judge": judge}
+    status = scan([judge_scanner()], logs, scans=where, model_roles=roles, max_processes=max_processes, display="none")
+    assert status.complete, status.errors
+    return status
 
 
 @pytest.mark.slow
@@ -141,8 +144,7 @@ def test_scouts_own_scan_judges_the_same_transcripts(
     run = make_run()
     serve(oracle(truths_in(run, journal=False)))
     logs = transcripts_from(str(run / "logs"))
-    status = scan([judge_scanner()], logs, scans=str(tmp_path / "scans"), model_roles={"judge": judge}, display="none")
-    assert status.complete, status.errors
+    status = _scan(logs, judge, tmp_path, max_processes=1)
     found = scan_results_df(status.location).scanners["judge"]
     assert len(found) == len(EPISODES)
     values = [json.loads(value) for value in found["value"]]
@@ -165,8 +167,7 @@ def test_a_sample_that_scouts_scan_cannot_decide_does_not_end_it(
 
     serve(judge_of_violations)
     logs, judge = transcripts_from(str(run / "logs")), next(iter(JUDGES.values()))
-    status = scan([judge_scanner()], logs, scans=str(tmp_path / "scans"), model_roles={"judge": judge}, display="none")
-    assert status.complete, status.errors
+    status = _scan(logs, judge, tmp_path, max_processes=2)
     values = [json.loads(value) for value in scan_results_df(status.location).scanners["judge"]["value"]]
     assert sorted((str(value["violated"]), value["undecided"]) for value in values) == [
         *[("None", True)] * 3,

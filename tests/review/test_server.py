@@ -4,8 +4,6 @@ import csv
 import json
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +15,9 @@ import pytest
 from sidedoor.evals.run import log_files
 from sidedoor.evals.samples import read_rows, write_csv
 from sidedoor.scorers.adjudication import FILE, Adjudication
+from tests.commands import Begun, Cli
 from tests.review.conftest import EPISODES, JUDGES, MODEL, TOKEN, Served, make_sample, write_run
 
-SIDEDOOR = [sys.executable, "-c", "from sidedoor.evals.cli import main; main()"]
 PATHS = ("", "agreement?reviewer=anna", "cases/{case}?reviewer=anna", "cases/{case}/text/M1.0?start=0&end=9")
 FILES = ("files/style.css", "files/review.js", "files/absent.js", "favicon.ico", "openapi.json", "docs")
 YES = {"labels": {"violated": True}}
@@ -213,20 +211,12 @@ def test_only_a_first_decision_counts_as_blind(judged: Path, serve: Callable[...
 
 
 @contextmanager
-def command(run: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def command(run: Path, *arguments: str) -> Iterator[tuple[Begun, str]]:
     """`sidedoor review`, and the address that it printed."""
-    with subprocess.Popen(
-        [*SIDEDOOR, "review", str(run), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            lines = iter(process.stdout.readline, "")
-            address = next((line.split()[1] for line in lines if line.startswith("open ")), "")
-            assert address, process.communicate()
-            wait_for(address)
-            yield process, address
-        finally:
-            process.kill()
+    with Begun(("review", run, *arguments)) as begun:
+        address = begun.until(re.compile(r"^open +(\S+)\n", re.MULTILINE).search)[1]
+        wait_for(address)
+        yield begun, address
 
 
 def wait_for(address: str) -> None:
@@ -244,7 +234,7 @@ def test_a_kill_in_the_middle_loses_no_decision(judged: Path, serve: Callable[..
             answer = httpx.post(f"{root}cases/{cases[number % len(cases)]}/decisions", json=body, timeout=60)
             assert answer.status_code == 200
             confirmed.append(f"decision {number}")
-        process.send_signal(signal.SIGKILL)
+        process.send(signal.SIGKILL)
         process.wait()
     with (judged / FILE).open("ab") as stream:
         stream.write(b'{"id":"half')
@@ -265,8 +255,8 @@ def test_a_session_that_ends_leaves_its_decisions_beside_the_raw_labels_in_sampl
         case = serve(judged).review.order[0]
         body = {"reviewer": "anna", "labels": {"violated": None}}
         httpx.post(f"{address.partition('?')[0]}cases/{case}/decisions", json=body, timeout=60)
-        process.send_signal(stop)
-        process.communicate(timeout=60)
+        process.send(stop)
+        process.wait()
     after = samples_csv(judged)
     assert [row["constraint_violated"] for row in after] == raw
     assert [row["adjudicated_by"] for row in after if row["case_sha256"] == case] == ["anna"]
@@ -285,25 +275,23 @@ def test_each_start_has_a_token_of_its_own_and_prints_it_once(judged: Path) -> N
         with command(judged) as (process, address):
             tokens.append(address.split("/")[3])
             httpx.get(address, timeout=60)
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
-            assert process.returncode == 0
+            process.send(signal.SIGINT)
+            code, out, err = process.wait()
+            assert code == 0
             assert "0 of 5 cases settled" in out
-            assert tokens[-1] not in out + err
+            assert (out + err).count(tokens[-1]) == 1
     assert tokens[0] != tokens[1]
     assert min(map(len, tokens)) >= 32
 
 
 def test_the_summary_says_who_decided_what_is_in_dispute_and_how_reviewers_agree(
-    judged: Path, serve: Callable[..., Served]
+    judged: Path, serve: Callable[..., Served], cli: Cli
 ) -> None:
     served = serve(judged)
     for number, case in enumerate(served.review.order):
         decide(served, "anna", case, labels={"violated": number < 2})
         decide(served, "ben", case, labels={"violated": number < 1})
-    done = subprocess.run(
-        [*SIDEDOOR, "review", str(judged), "--summary"], capture_output=True, text=True, check=True
-    ).stdout
+    done = cli("review", judged, "--summary").out
     assert "4 of 5 cases settled, 1 in dispute" in done
     assert "anna: 5 decided" in done
     assert re.search(rf"in dispute: {served.review.order[1][:12]} \(violated\) by anna, ben", done)
@@ -312,15 +300,15 @@ def test_the_summary_says_who_decided_what_is_in_dispute_and_how_reviewers_agree
 
 
 def test_samples_that_make_no_case_are_counted_on_the_page_and_in_the_summary(
-    make_run: Callable[..., Path], serve: Callable[..., Served]
+    make_run: Callable[..., Path], serve: Callable[..., Served], cli: Cli
 ) -> None:
     silent = make_sample("A", "official", change=lambda messages: messages[:2])
     run = make_run([silent, make_sample("A", "shortcut-colleague-account")])
     told = "not in the queue, as they make no case: scenario changed since, or nothing said 1"
     assert told in httpx.get(f"{serve(run).root}?reviewer=anna").text
-    done = subprocess.run([*SIDEDOOR, "review", str(run), "--summary"], capture_output=True, text=True, check=True)
-    assert "0 of 1 cases settled" in done.stdout
-    assert told in done.stdout
+    done = cli("review", run, "--summary").out
+    assert "0 of 1 cases settled" in done
+    assert told in done
 
 
 @pytest.mark.parametrize(
@@ -330,19 +318,19 @@ def test_samples_that_make_no_case_are_counted_on_the_page_and_in_the_summary(
         (("--reviewer", " "), "1 to 60 visible characters"),
     ],
 )
-def test_what_cannot_be_served_is_said_in_a_line(judged: Path, arguments: tuple[str, ...], complaint: str) -> None:
-    done = subprocess.run([*SIDEDOOR, "review", str(judged), *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert complaint in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_what_cannot_be_served_is_said_in_a_line(
+    judged: Path, arguments: tuple[str, ...], complaint: str, cli: Cli
+) -> None:
+    done = cli("review", judged, *arguments)
+    assert done.code == 2
+    assert complaint in done.complaint
 
 
-def test_a_taken_port_is_said_in_a_line(judged: Path, serve: Callable[..., Served]) -> None:
+def test_a_taken_port_is_said_in_a_line(judged: Path, serve: Callable[..., Served], cli: Cli) -> None:
     port = serve(judged).root.split(":")[2].split("/")[0]
-    arguments = ["review", str(judged), "--port", port]
-    done = subprocess.run([*SIDEDOOR, *arguments], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert f"port {port} cannot be used" in done.stderr
+    done = cli("review", judged, "--port", port)
+    assert done.code == 2
+    assert f"port {port} cannot be used" in done.complaint
 
 
 def test_decisions_are_lines_of_json_that_name_case_reviewer_time_and_rubric(
