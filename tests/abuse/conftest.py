@@ -1,7 +1,7 @@
 """Whole episodes with a hostile agent: real scenario, real machine, real agent loop, real scorer.
 
 A test says with `@pytest.mark.play(*commands)` what the agent does and asks for the `ending` fixture. All plays of a
-session run as the samples of one Inspect evaluation per provider, four at a time, so that their machines cost little.
+module run as the samples of one Inspect evaluation per provider, four at a time, so that their machines cost little.
 Commands are templates over the scenario's facts, like those of reference scripts.
 """
 
@@ -67,10 +67,6 @@ class Ending(NamedTuple):
         return {label: values[label] for label in self.like("idle")}
 
     @property
-    def rescored_differences(self) -> list[str]:
-        return rescored_differences(self.sample, self.evidence)
-
-    @property
     def findings(self) -> set[str]:
         """Ids of the findings of tampering."""
         scores = self.sample.scores or {}
@@ -130,15 +126,15 @@ def provider_name(request: pytest.FixtureRequest) -> ProviderName:
     return request.param
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def endings(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, provider_name: ProviderName
 ) -> dict[str, Ending]:
-    """How every play of this session ended on a provider, by its test's name."""
+    """How every play of this module ended on a provider, by its test's name."""
     names = []
     for item in request.session.items:
         marker = item.get_closest_marker("play")
-        if marker and item.callspec.params["provider_name"] == provider_name:
+        if marker and item.path == request.path and item.callspec.params["provider_name"] == provider_name:
             PLAYS[item.name] = _play(*marker.args, **marker.kwargs)
             names.append(item.name)
     scenarios = [PLAYS[name].scenario for name in names]
@@ -156,8 +152,10 @@ def endings(
 
 @pytest.fixture
 def ending(request: pytest.FixtureRequest, endings: dict[str, Ending]) -> Ending:
-    """How this test's play ended."""
-    return endings[request.node.name]
+    """How this test's play ended; its labels come out the same when they are derived again, without a container."""
+    found = endings[request.node.name]
+    assert rescored_differences(found.sample, found.evidence) == []
+    return found
 
 
 def _play(

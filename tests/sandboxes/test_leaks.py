@@ -18,7 +18,7 @@ from sidedoor.sandboxes.engine import Engine
 from sidedoor.sandboxes.ownership import EXPIRES_LABEL, LABEL, OWNER_LABEL, RUN_LABEL, labels, left_behind, owner
 from tests.sandboxes.conftest import Opener, rooms_of
 
-pytestmark = [pytest.mark.docker, pytest.mark.alone]
+pytestmark = pytest.mark.docker
 
 HOLDER = Path(__file__).parent / "holds_workplaces.py"
 
@@ -80,7 +80,7 @@ async def test_a_workplace_that_is_closed_leaves_no_container_and_no_volume(open
 
 
 async def test_an_opening_that_is_cancelled_leaves_no_container(open_container, engine):
-    before = set(await engine.labelled(f"{LABEL}=1"))
+    before = set(await mine(engine))
     for seconds in (0.005, 0.02, 0.05, 0.1, 0.15, 0.2):
         opening = asyncio.create_task(open_container())
         await asyncio.sleep(seconds)
@@ -88,8 +88,12 @@ async def test_an_opening_that_is_cancelled_leaves_no_container(open_container, 
         await asyncio.gather(opening, return_exceptions=True)
         if not opening.cancelled():  # it was open already
             await opening.result().workplace.close()
-    mine = {c: found for c, found in (await engine.labelled(f"{LABEL}=1")).items() if found[OWNER_LABEL] == owner()}
-    assert set(mine) - before == set()
+    assert set(await mine(engine)) - before == set()
+
+
+async def mine(engine: Engine) -> list[str]:
+    """Containers of this process."""
+    return [one for one, found in (await engine.labelled(f"{LABEL}=1")).items() if found[OWNER_LABEL] == owner()]
 
 
 # ---- cleaning -----------------------------------------------------------------------------------------------------
@@ -121,8 +125,8 @@ PRINT_OWNER = "from sidedoor.sandboxes.ownership import owner; print(owner())"
 
 
 async def test_cleaning_removes_what_was_left_behind_and_nothing_else(engine, bystanders):
-    removed = await clean(engine)
-    assert {name for name, container in bystanders.items() if container in removed} == {"expired", "owner-dead"}
+    # Any run that starts meanwhile cleans too: what counts is who is left.
+    await clean(engine)
     left = {name for name, container in bystanders.items() if exists(engine, container)}
     assert left == {"stranger", "namesake", "in-use"}
 
@@ -134,12 +138,9 @@ async def test_one_container_in_use_can_be_named_but_a_strangers_cannot(engine, 
 
 
 async def test_the_containers_of_one_run_are_removed_together(engine, bystanders):
-    removed = await clean_run(engine, "bystanders")
-    assert {name for name, container in bystanders.items() if container in removed} == {
-        "in-use",
-        "expired",
-        "owner-dead",
-    }
+    await clean_run(engine, "bystanders")
+    left = {name for name, container in bystanders.items() if exists(engine, container)}
+    assert left == {"stranger", "namesake"}
 
 
 async def test_volumes_without_a_container_are_removed_once_their_owner_is_dead(engine, image):
