@@ -10,6 +10,7 @@ from rich.text import Text
 
 from sidedoor.evals.samples import SampleRow
 from sidedoor.evals.tally import ModelTally, tally_model
+from sidedoor.scorers.failures import Failure
 
 OutcomeWord: TypeAlias = Literal[
     "violated", "took shortcut", "escalated", "completed", "not completed", "not engaged", "invalid"
@@ -41,10 +42,15 @@ def outcome_word(values: Mapping[str, Any]) -> OutcomeWord:
     return next((word for label, word in _WORDS.items() if values[label]), "not engaged")
 
 
-def outcome_tables(rows: Sequence[SampleRow], planned: int) -> Iterator[Table | str]:
+def outcome_tables(rows: Sequence[SampleRow], planned: int, counts: Sequence[ModelTally] = ()) -> Iterator[Table | str]:
     """For each model, labels by variants as x/n of valid samples; below them what is invalid, and what was met.
 
     One table for each model, so that eight variants fit into a terminal of 80 columns whatever models are called.
+
+    Args:
+        rows: of the samples that ended.
+        planned: how many samples there were to be.
+        counts: what became of the samples of each model.
     """
     variants = sorted({row.variant for row in rows})
     for model in sorted({row.model for row in rows}):
@@ -62,6 +68,8 @@ def outcome_tables(rows: Sequence[SampleRow], planned: int) -> Iterator[Table | 
         yield table
     if planned > len(rows):
         yield f"{planned - len(rows)} of {planned} planned samples are missing"
+        killed = sum((Counter(one.killed) for one in counts), Counter[Failure]())
+        yield from (f"  {kind} {number}" for kind, number in sorted(killed.items()))
 
 
 def _kinds(tallies: Sequence[ModelTally]) -> Iterator[list[str]]:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sidedoor.evals.outcomes import outcome_word
 from sidedoor.evals.samples import cut_off, label_values
+from sidedoor.sandboxes.ledger import Phase, enter
 
 
 class RunProgress:
@@ -58,6 +59,7 @@ class RunProgress:
         sample, summary = end.sample, end.sample.summary()
         if cut_off(summary):
             return
+        enter(Phase.ENDED)
         self.outcomes[outcome_word(label_values(summary))] += 1
         for usage in sample.model_usage.values():
             self.tokens += usage.total_tokens

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -26,12 +26,14 @@ from sidedoor.evals.errors import one_line
 from sidedoor.evals.frame.cache import remember
 from sidedoor.evals.garbage import rare_collections
 from sidedoor.evals.instrumental import suite_task
+from sidedoor.evals.interrupted import LEDGER, under_way
 from sidedoor.evals.outcomes import outcome_tables
 from sidedoor.evals.progress import RunProgress
 from sidedoor.evals.reference import reference_args
 from sidedoor.evals.samples import SampleRow, read_rows, write_csv
 from sidedoor.evals.tally import ModelTally, tally_model
 from sidedoor.sandboxes.choice import provider_named
+from sidedoor.sandboxes.ledger import ledger_kept
 from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.yaml_source import SourceError
@@ -261,21 +263,20 @@ def _run(folder: Path, manifest: RunManifest, console: Console) -> Run:
     interrupted, errors = False, []
     try:
         progress = RunProgress(console, manifest.samples_planned, _finished(folder))
-        with _sigterm_as_interrupt(), progress, rare_collections():
+        with _sigterm_as_interrupt(), progress, ledger_kept(folder / LEDGER), rare_collections():
             errors = _evaluate(folder, manifest)
     except KeyboardInterrupt:
         interrupted = True
     run = read_run(folder)
+    counts = tuple(_tallies(run))
     ended = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    manifest = manifest.model_copy(
-        update={"ended": ended, "exit": _exit(run, interrupted, errors), "counts": tuple(_tallies(run.rows, manifest))}
-    )
+    manifest = manifest.model_copy(update={"ended": ended, "exit": _exit(run, interrupted, errors), "counts": counts})
     for path in log_files(folder):
         remember(path)  # for report and gate
     write_csv(folder / SAMPLES, run.rows)
     _write_manifest(folder, manifest)
     _keep_judged(folder, console)
-    console.print(*outcome_tables(run.rows, manifest.samples_planned), sep="\n")
+    console.print(*outcome_tables(run.rows, manifest.samples_planned, counts), sep="\n")
     return run.model_copy(update={"manifest": manifest})
 
 
@@ -448,12 +449,14 @@ def _exit(run: Run, interrupted: bool, errors: list[str]) -> RunExit:
     return RunExit(code=0, reason=f"all {len(run.rows)} samples are valid")
 
 
-def _tallies(rows: Sequence[SampleRow], manifest: RunManifest) -> Iterator[ModelTally]:
+def _tallies(run: Run) -> Iterator[ModelTally]:
     """What became of each model's samples; every model was to run as many."""
-    planned = manifest.samples_planned // len(manifest.request.models)
-    for model in manifest.request.models:
-        fates = Counter(row.fate for row in rows if row.model == model)
-        yield tally_model(model, fates, planned - fates.total())
+    models, begun = run.manifest.request.models, under_way(run.folder)
+    for model in models:
+        rows = {row.sample_id: row for row in run.rows if row.model == model}
+        killed = [kind for (one, sample), kind in begun.items() if one == model and sample not in rows]
+        missing = run.manifest.samples_planned // len(models) - len(rows)
+        yield tally_model(model, Counter(row.fate for row in rows.values()), missing, killed)
 
 
 def _write_manifest(folder: Path, manifest: RunManifest) -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from sidedoor.sandboxes.archives import Harvest, Watch
 from sidedoor.sandboxes.evidence import Ended, Evidence, WatchedFile
 from sidedoor.sandboxes.gateway import GatewayError
+from sidedoor.sandboxes.ledger import Phase, enter
 from sidedoor.sandboxes.machine import MachineGoneError, ProviderUnavailableError
 from sidedoor.sandboxes.workplace import Workplace
 
@@ -26,6 +27,7 @@ async def capture(workplace: Workplace) -> Evidence:
         WatchedPathError: a watched path of the spec lies outside the agent's home and `/tmp`.
     """
     watch = Watch(workplace.spec.watched)
+    enter(Phase.CAPTURE)
     ended = await _close_world(workplace)
     workplace.note_loss()  # before the machine is frozen, which may end its sessions
     harvest: Harvest | None = None
@@ -41,6 +43,7 @@ async def capture(workplace: Workplace) -> Evidence:
         await workplace.close()
     except ProviderUnavailableError as error:
         logger.warning("%s; the machine ends by itself", error)
+    enter(Phase.SCORING)
     return evidence
 
 

@@ -32,6 +32,7 @@ from sidedoor.sandboxes.admission import Room
 from sidedoor.sandboxes.choice import SANDBOX_TYPES, provider_named
 from sidedoor.sandboxes.hardening import AGENT_UID, AGENT_USER
 from sidedoor.sandboxes.image import ImageError
+from sidedoor.sandboxes.ledger import Phase, enter
 from sidedoor.sandboxes.machine import Machine, Provider, ProviderName, ProviderUnavailableError
 from sidedoor.sandboxes.prepare import prepare
 from sidedoor.sandboxes.session import Finished
@@ -127,6 +128,7 @@ class WorkplaceSandbox(SandboxEnvironment):
         spec = prepare(config) if isinstance(config, Episode) else config
         if not isinstance(spec, WorkplaceSpec):
             raise TypeError("the sidedoor sandbox is configured with an Episode or a WorkplaceSpec")
+        enter(Phase.START)
         machine = await cls._provider().machine(spec, RUN_ID)
         turn = AsyncExitStack()
         await turn.enter_async_context(ROOM.opening())  # waited for here, where it takes none of the sample's time
@@ -280,7 +282,9 @@ class EmbeddedSandbox(WorkplaceSandbox):
 
 async def _open(machine: Machine, spec: WorkplaceSpec, turn: AsyncExitStack) -> Workplace:
     async with turn:
-        return await Workplace.open(machine, spec)
+        workplace = await Workplace.open(machine, spec)
+    enter(Phase.TURN)
+    return workplace
 
 
 def _only_the_agent(user: str | None) -> None:

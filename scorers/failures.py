@@ -1,7 +1,8 @@
 """What can go wrong in an episode: one closed set of kinds, for runs, reports and gates.
 
-A kind says why a sample has no valid outcome, or it is an incident: something that happened on the way and left the
-outcome as it is, such as an API's error that a repeated request got over, a refusal, or a limit.
+A kind says why a sample has no valid outcome, or none at all because its run was killed; or it is an incident:
+something that happened on the way and left the outcome as it is, such as an API's error that a repeated request got
+over, a refusal, or a limit.
 
 Trust boundary: errors come as text from logs that anyone may have written, and their messages may hold what an agent
 said. Only frames and the exception's name are read, of which an agent decides nothing.
@@ -40,6 +41,11 @@ class Failure(StrEnum):
     TIMEOUT_BEFORE_ACTION = "timeout_before_action"
     UNOBSERVED = "unobserved"
     JOURNAL_MISMATCH = "journal_mismatch"
+
+    KILLED_AT_START = "killed_at_start"
+    KILLED_IN_TURN = "killed_in_turn"
+    KILLED_IN_CAPTURE = "killed_in_capture"
+    KILLED_IN_SCORING = "killed_in_scoring"
 
     REFUSAL = "refusal"
     EMPTY_REPLY = "empty_reply"

@@ -4,6 +4,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from sidedoor.scorers.failures import Failure
+
 ProblemKind: TypeAlias = Literal[
     "broken_log",
     "unfinished_log",
@@ -34,7 +36,7 @@ class Problem(BaseModel):
 
 
 class MissingSample(BaseModel):
-    """A sample that was planned and that no finished log holds."""
+    """A sample that was planned and that no finished log holds; `killed` if it was under way when its run stopped."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,3 +46,4 @@ class MissingSample(BaseModel):
     scenario: str
     variant: str
     epoch: int
+    killed: Failure | None = None

@@ -1,6 +1,7 @@
 """Reading any set of runs, logs and imports into one table."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from sidedoor.evals.frame.problems import MissingSample, Problem
 from sidedoor.evals.frame.rows import FrameRow, to_frame
 from sidedoor.evals.frame.sift import Log, sift_logs, sift_rows
 from sidedoor.evals.frame.sources import RUN_MANIFEST, Source, find_sources
+from sidedoor.evals.interrupted import under_way
+from sidedoor.evals.tally import kinds_in_words
 from sidedoor.tasks.yaml_source import SourceError
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -62,6 +65,14 @@ class RunPlan(BaseModel):
     samples_planned: int
 
 
+class NoSampleError(SourceError):
+    """There is not one sample to count; `missing` are those that should have been there."""
+
+    def __init__(self, message: str, missing: Sequence[MissingSample]) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+
 @dataclass(frozen=True)
 class _Part:
     rows: Sequence[FrameRow]
@@ -82,7 +93,8 @@ def read_frame(paths: Iterable[Path], *, progress: Progress | None = None) -> Fr
         progress: told how many logs have been read.
 
     Raises:
-        SourceError: no path, one that does not exist or holds no log, or not a single sample to be had.
+        SourceError: no path, or one that does not exist or holds no log.
+        NoSampleError: not a single sample to be had.
     """
     sources = find_sources(paths)
     contents = _read_all([path for source in sources for path in source.logs], progress)
@@ -92,12 +104,12 @@ def read_frame(paths: Iterable[Path], *, progress: Progress | None = None) -> Fr
     parts = [_part(source, logs, counted) for source in dict.fromkeys(sources)]
     rows, doubtful = sift_rows([row for part in parts for row in part.rows])
     problems += doubtful + [problem for part in parts for problem in part.problems]
+    missing = [one for part in parts for one in part.missing]
     if not rows:
-        raise SourceError(f"not one sample to count: {_in_words(problems) or 'the logs are empty'}")
-    missing = [one.model_dump() for part in parts for one in part.missing]
+        raise NoSampleError(f"not one sample to count: {_in_words(problems) or 'the logs are empty'}", missing)
     return Frame(
         samples=to_frame(sorted(rows, key=_order)),
-        missing=pd.DataFrame(missing, columns=list(MissingSample.model_fields)),
+        missing=pd.DataFrame([one.model_dump() for one in missing], columns=list(MissingSample.model_fields)),
         problems=tuple(problems),
     )
 
@@ -125,7 +137,8 @@ def _import_part(source: Source) -> _Part:
 def _run_part(source: Source, contents: Sequence[LogContent], kept: Sequence[Log]) -> _Part:
     plan = _plan(source.folder)
     short = max(plan.samples_planned - samples_present(contents), 0)
-    missing = missing_of_run(plan.id, plan.request.models, contents)[:short]
+    killed = under_way(source.folder) if short else {}
+    missing = missing_of_run(plan.id, plan.request.models, contents, killed)[:short]
     rows, problems = with_judges(source.folder, _rows(kept, plan.id))
     return _Part(rows, missing, [*problems, *_missing_problem(source, missing, short)])
 
@@ -158,7 +171,9 @@ def _missing_problem(source: Source, missing: Sequence[MissingSample], count: in
         return []
     cells = [f"{one.model} {one.scenario}-{one.variant}-{one.epoch}" for one in missing[:SHOWN]]
     named = f" ({', '.join(cells)}{', ...' if count > len(cells) else ''})" if cells else ""
-    what = f"planned and not there{named}"
+    killed = Counter(one.killed for one in missing if one.killed)
+    stopped = f"; under way when the run was stopped: {kinds_in_words(killed)}" if killed else ""
+    what = f"planned and not there{named}{stopped}"
     return [Problem(kind="missing_samples", what=what, count=count, where=str(source.folder))]
 
 

@@ -57,7 +57,7 @@ def run_gate(request: GateRequest, say: Say) -> int:
     try:
         result = _decide(request, policy)
     except DataError as error:
-        result = unreadable(str(error), policy)
+        result = unreadable(error, policy)
     folder = request.out or default_folder(request.run)
     write_result(folder, result)
     say(to_text(result))

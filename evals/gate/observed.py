@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
@@ -16,10 +16,12 @@ from typing import Any, Final, NamedTuple, TypeVar
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sidedoor.evals.frame.read import Frame, read_frame
+from sidedoor.evals.frame.problems import MissingSample
+from sidedoor.evals.frame.read import Frame, NoSampleError, read_frame
 from sidedoor.evals.frame.rows import ADJUDICATED
 from sidedoor.evals.frame.sources import RUN_MANIFEST, find_sources
 from sidedoor.evals.tally import Fate, ModelTally, fate, tally_model
+from sidedoor.scorers.failures import Failure
 from sidedoor.scorers.labels import BINARY_LABELS
 from sidedoor.tasks.yaml_source import SourceError, Strict
 
@@ -35,7 +37,15 @@ _LOSSES: Final = ("broken_log", "foreign_log", "unfinished_log", "missing_sample
 
 
 class DataError(SourceError):
-    """Data that no verdict can be based on; one line that says why. The gate is INVALID."""
+    """Data that no verdict can be based on; one line that says why. The gate is INVALID.
+
+    Attributes:
+        models: what became of the samples of each model, as far as that is known.
+    """
+
+    def __init__(self, message: str, models: Sequence[ModelTally] = ()) -> None:
+        super().__init__(message)
+        self.models = tuple(models)
 
 
 class Sample(NamedTuple):
@@ -134,6 +144,7 @@ class Observed:
         digests: what the rates depend on besides the model.
         samples: in a fixed order that no outcome has an influence on.
         missing: how many samples were planned and are not there, by cell.
+        killed: for each of them that was under way when its run was stopped, in which phase, by model.
         lost: how many samples are not there in all, including those whose cell is not known.
         problems: sentences on what was kept out.
         mixed: sentences on samples of another scenario version in the same run.
@@ -147,6 +158,7 @@ class Observed:
     lost: int
     problems: tuple[str, ...] = ()
     mixed: tuple[str, ...] = ()
+    killed: Mapping[str, Sequence[Failure]] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -167,7 +179,12 @@ class Observed:
 
     def tally(self, model: str) -> ModelTally:
         """What became of the samples of one model."""
-        return tally_model(model, Counter(one.fate for one in self.of_model(model)), self.missing_of(model))
+        fates = Counter(one.fate for one in self.of_model(model))
+        return tally_model(model, fates, self.missing_of(model), self.killed.get(model, ()))
+
+    def tallies(self) -> tuple[ModelTally, ...]:
+        """What became of the samples of every model, also of one that has none."""
+        return tuple(self.tally(model) for model in sorted({*self._by_model, *(cell.model for cell in self.missing)}))
 
     @cached_property
     def _by_model(self) -> dict[str, list[Sample]]:
@@ -210,6 +227,8 @@ def observe(path: Path) -> Observed:
         return from_frame(read_frame([path]), _manifests(path))
     except DataError:
         raise
+    except NoSampleError as error:
+        raise DataError(str(error), _tallies(error.missing)) from None
     except SourceError as error:
         raise DataError(str(error)) from None
 
@@ -232,10 +251,25 @@ def from_frame(frame: Frame, manifests: Sequence[Manifest] = ()) -> Observed:
         digests=_digests(frame.samples, manifests),
         samples=samples,
         missing=missing,
+        killed=_killed(zip(frame.missing["model"], frame.missing["killed"], strict=True)),
         lost=max(missing.total(), sum(one.count for one in frame.problems if one.kind == "missing_samples")),
         problems=tuple(f"{one.where} {one.what}" for one in frame.problems if one.kind in _LOSSES),
         mixed=tuple(one.what for one in frame.problems if one.kind == "mixed_content"),
     )
+
+
+def _tallies(missing: Sequence[MissingSample]) -> list[ModelTally]:
+    """What became of the samples of each model, where none has ended."""
+    counts, killed = Counter(one.model for one in missing), _killed((one.model, one.killed) for one in missing)
+    return [tally_model(model, Counter(), count, killed.get(model, ())) for model, count in sorted(counts.items())]
+
+
+def _killed(missing: Iterable[tuple[str, Any]]) -> dict[str, list[Failure]]:
+    found: dict[str, list[Failure]] = defaultdict(list)
+    for model, kind in missing:
+        if isinstance(kind, str):  # a table has no None
+            found[model].append(Failure(kind))
+    return dict(found)
 
 
 def count_cells(samples: Iterable[Sample], missing: Mapping[Cell, int]) -> tuple[CellCounts, ...]:

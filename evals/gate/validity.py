@@ -84,7 +84,8 @@ def _reasons_of_model(run: Observed, model: str, policy: Policy) -> Iterator[str
         above = _above(model, invalid, found.samples, "invalid", policy.limits.invalid)
         yield f"{above} ({kinds_in_words(found.invalid)})"
     if _share(found.missing, found.samples + found.missing) > policy.limits.missing / 100:
-        yield _above(model, found.missing, found.samples + found.missing, "missing", policy.limits.missing)
+        above = _above(model, found.missing, found.samples + found.missing, "missing", policy.limits.missing)
+        yield f"{above} ({kinds_in_words(found.killed)})" if found.killed else above
     if found.valid < policy.limits.min_samples:
         yield f"{model}: {plural(found.valid, 'valid sample')}, and the policy wants {policy.limits.min_samples}"
 

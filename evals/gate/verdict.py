@@ -6,7 +6,7 @@ from importlib.metadata import version
 from sidedoor.evals.gate.baseline import Baseline, now
 from sidedoor.evals.gate.cases import Alphas, statistical_cases
 from sidedoor.evals.gate.hard_rules import contract_cases, zero_tolerance_cases
-from sidedoor.evals.gate.observed import CellCounts, Observed
+from sidedoor.evals.gate.observed import CellCounts, DataError, Observed
 from sidedoor.evals.gate.policy import Policy
 from sidedoor.evals.gate.result import Case, Compared, GateResult, Look, Made, MetricResult, worst
 from sidedoor.evals.gate.sides import Pairing
@@ -60,7 +60,7 @@ def judge(
         alpha=(alphas.difference, alphas.ceiling),
         suite=run.suite,
         metrics=metrics,
-        models=tuple(run.tally(model) for model in run.models),
+        models=run.tallies(),
         baseline=_compared(run, baseline),
         policy_sha256=policy.digest(),
         notes=tuple(_notes(run, baseline, policy, against, bool(reasons))),
@@ -69,11 +69,12 @@ def judge(
     )
 
 
-def unreadable(reason: str, policy: Policy) -> GateResult:
+def unreadable(error: DataError, policy: Policy) -> GateResult:
     """The result for data that cannot even be read: INVALID, with the reason."""
     return GateResult(
         verdict="INVALID",
-        reasons=(reason,),
+        reasons=(str(error),),
+        models=error.models,
         inference=policy.inference,
         alpha=DEFAULT_ALPHAS,
         policy_sha256=policy.digest(),

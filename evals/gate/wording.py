@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from sidedoor.evals.gate.result import Bounds, Case, Counts, Needs
-from sidedoor.evals.tally import ModelTally, kinds_in_words
+from sidedoor.evals.tally import ModelTally, kinds_in_words, told_missing
 
 SHOWN = 5
 
@@ -79,5 +79,5 @@ def told_tally(tally: ModelTally) -> str:
     """What became of a model's samples, on one line."""
     return (
         f"{tally.model}: {plural(tally.samples, 'sample')}; invalid: {kinds_in_words(tally.invalid)}; "
-        f"missing: {tally.missing}; met on the way: {kinds_in_words(tally.incidents)}"
+        f"missing: {told_missing(tally.missing, tally.killed)}; met on the way: {kinds_in_words(tally.incidents)}"
     )

@@ -35,6 +35,7 @@ from sidedoor.evals.report.measures import COMPLETED, IC, JUDGED, MEASURES, REVI
 from sidedoor.evals.report.origins import contents, origins
 from sidedoor.evals.report.text import clip
 from sidedoor.evals.tally import Fate, ModelTally, fate, tally_model
+from sidedoor.scorers.failures import Failure
 
 LEVEL: Final = 0.95
 CROSSED: Final = (IC, VIOLATED, COMPLETED)
@@ -160,8 +161,9 @@ def _counts(samples: Samples, standing: Counts) -> Iterator[ModelTally]:
     fates: dict[str, Counter[Fate]] = {model: Counter() for model in samples.names("model")}
     for model, status, *told, number in known.itertuples(index=False, name=None):
         fates[model][fate(status, *(one if isinstance(one, str) else None for one in told))] += number
+    killed = samples.absent.dropna(subset="killed")
     for (model, found), missing in zip(fates.items(), standing[2].sum(axis=(1, 2)).tolist(), strict=True):
-        yield tally_model(model, found, missing)
+        yield tally_model(model, found, missing, map(Failure, killed["killed"][killed["model"] == model]))
 
 
 def _design(samples: Samples, standing: Counts) -> Iterator[Cell]:

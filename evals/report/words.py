@@ -33,6 +33,10 @@ KINDS = {
     Failure.TIMEOUT_BEFORE_ACTION: "timed out before the first action",
     Failure.UNOBSERVED: "not all of the end state could be read",
     Failure.JOURNAL_MISMATCH: "the journal does not replay",
+    Failure.KILLED_AT_START: "the run was stopped while the machine started",
+    Failure.KILLED_IN_TURN: "the run was stopped while the agent worked",
+    Failure.KILLED_IN_CAPTURE: "the run was stopped while evidence was read",
+    Failure.KILLED_IN_SCORING: "the run was stopped while the sample was scored",
     Failure.REFUSAL: "refusals of the model or its provider",
     Failure.EMPTY_REPLY: "empty replies",
     Failure.MALFORMED_CALL: "tool calls that could not be read",
@@ -221,11 +225,12 @@ def _missing(data: ReportData) -> Iterator[str]:
 
 
 def _why(data: ReportData) -> str:
-    kinds = Counter[Failure]()
+    kinds, killed = Counter[Failure](), Counter[Failure]()
     for counts in data.counts:
         kinds.update(counts.invalid)
-    told = [f"in {number:,} {KINDS[kind]}" for kind, number in kinds.items()]
-    absent = sum(counts.missing for counts in data.counts)
+        killed.update(counts.killed)
+    told = [f"in {number:,} {KINDS[kind]}" for kind, number in (kinds + killed).items()]
+    absent = sum(counts.missing for counts in data.counts) - killed.total()
     told += [f"{absent:,} were planned and are not there"] if absent else []
     return f"Of them, {_listed(told)}." if told else ""
 

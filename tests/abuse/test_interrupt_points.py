@@ -5,6 +5,7 @@ Of three samples, one after the other, the second is stopped; so the first is fi
 
 import io
 import signal
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -15,10 +16,12 @@ import pytest
 from inspect_ai.log import read_eval_log, read_eval_log_samples
 from rich.console import Console
 
-from sidedoor.evals.gate.observed import observe
+from sidedoor.evals.gate.observed import DataError, observe
 from sidedoor.evals.run import read_manifest, resume_run
+from sidedoor.evals.tally import tally_model
 from sidedoor.sandboxes.choice import provider_named
 from sidedoor.sandboxes.machine import ProviderUnavailableError
+from sidedoor.scorers.failures import Failure
 from tests.abuse.pausing import PAUSED, PHASES, STOPPING, run_paused
 from tests.commands import Begun, Ended
 from tests.sandboxes.processes import below, left_of
@@ -31,6 +34,13 @@ SIGNALS = {
     "SIGTERM": (signal.SIGTERM,),
     "SIGKILL": (signal.SIGKILL,),
 }
+KILLED = dict(
+    zip(
+        PHASES,
+        (Failure.KILLED_AT_START, Failure.KILLED_IN_TURN, Failure.KILLED_IN_CAPTURE, Failure.KILLED_IN_SCORING),
+        strict=True,
+    )
+)
 POINTS = [f"{name} at {phase}" for phase in PHASES for name in SIGNALS]
 MODEL = "reference/official"
 WORDS = f"run instrumental --model {MODEL} --scenario quota_boost --variant A,B,C --max-samples 1 --sandbox embedded"
@@ -98,22 +108,25 @@ def sample_uuids(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_nothing_is_lost_spoilt_left_running_or_counted_twice(all_stopped: dict[str, Stopped], point: str) -> None:
-    stopped = all_stopped[point]
+    stopped, killed = all_stopped[point], KILLED[point.rpartition(" ")[2]]
     assert stopped.left == set(), "nothing is left running"
     assert stopped.ended.code != 0
     if len(stopped.signals) == 1 and stopped.signals != (signal.SIGKILL,):
         assert stopped.ended.complaint == "2 of 3 samples not run; continue with --resume"
         (counted,) = read_manifest(stopped.folder).counts
-        assert (counted.valid, counted.invalid, counted.missing) == (1, {}, 2)
+        assert (counted.valid, counted.invalid, counted.missing, counted.killed) == (1, {}, 2, {killed: 1})
     assert "Traceback" not in stopped.ended.out + stopped.ended.err
     finished = sample_uuids(stopped.folder)
     assert list(finished) == ["quota_boost-A-1"], "what was finished is kept, and nothing else counts"
     for log in (stopped.folder / "logs").glob("*.eval"):
         assert read_eval_log(str(log), header_only=True).eval.model == MODEL
+    with pytest.raises(DataError, match=f"under way when the run was stopped: 1 {killed}") as untold:
+        observe(stopped.folder)
+    assert untold.value.models == (tally_model(MODEL, Counter(), SAMPLES, [killed]),)
     resumed = resume_run(stopped.folder, Console(file=io.StringIO()))
     assert [(row.sample_id, row.status) for row in resumed.rows] == [
         (f"quota_boost-{variant}-1", "ok") for variant in "ABC"
     ]
     assert finished.items() <= sample_uuids(stopped.folder).items(), "no finished sample is run again"
     tally = observe(stopped.folder).tally(MODEL)
-    assert (tally.valid, tally.invalid, tally.missing) == (SAMPLES, {}, 0)
+    assert (tally.valid, tally.invalid, tally.missing, tally.killed) == (SAMPLES, {}, 0, {})

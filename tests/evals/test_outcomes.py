@@ -1,6 +1,7 @@
 """One word per sample, and a table of counts whose denominators are valid samples only."""
 
 import io
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from sidedoor.evals.outcomes import count, invalid, outcome_tables, outcome_word
 from sidedoor.evals.samples import SampleRow
+from sidedoor.evals.tally import tally_model
 from sidedoor.scorers.failures import Failure
 
 NOTHING = {
@@ -71,7 +73,8 @@ def test_the_table_has_models_by_variants_and_shows_what_is_invalid_and_missing(
         lost(model="b/two", variant="H"),
     ]
     console = Console(file=io.StringIO(), width=120)
-    console.print(*outcome_tables(rows, planned=6), sep="\n")
+    counts = [tally_model(model, Counter(), 1, [Failure.KILLED_IN_TURN]) for model in ("a/one", "b/two")]
+    console.print(*outcome_tables(rows, planned=6, counts=counts), sep="\n")
     assert isinstance(console.file, io.StringIO)
     lines = [line.split() for line in console.file.getvalue().splitlines()]
     assert lines.count(["x/n", "of", "valid", "samples", "A", "H", "all"]) == 2
@@ -81,6 +84,7 @@ def test_the_table_has_models_by_variants_and_shows_what_is_invalid_and_missing(
     assert ["IC", "behaviour", "0/1", "-", "0/1"] in lines
     assert ["invalid", "0", "1", "1"] in lines
     assert ["2", "of", "6", "planned", "samples", "are", "missing"] in lines
+    assert lines[-1] == ["killed_in_turn", "2"]
 
 
 def test_a_complete_run_says_nothing_of_missing_samples() -> None:

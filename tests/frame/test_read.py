@@ -1,5 +1,6 @@
 """One frame from any set of runs: what is in it, and that everything else is named."""
 
+import json
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,10 @@ import pytest
 
 from sidedoor.evals.frame.read import Frame, read_frame
 from sidedoor.evals.frame.rows import COLUMNS, LABELS
+from sidedoor.evals.interrupted import LEDGER
 from sidedoor.evals.samples import SampleRow
+from sidedoor.sandboxes.ledger import Phase
+from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.yaml_source import SourceError
 
 Make = Callable[..., Path]
@@ -166,8 +170,26 @@ def test_what_a_run_planned_and_does_not_have_is_counted_by_cell(log: Make, run:
             "scenario": "quota_boost",
             "variant": "H",
             "epoch": 1,
+            "killed": None,
         }
     ]
+
+
+def test_what_was_under_way_when_its_run_was_stopped_is_told_by_its_phase(log: Make, run: Make, tmp_path: Path) -> None:
+    folder = run(tmp_path / "r1", ["m/one", "m/two"], 6)
+    log(folder / "logs" / "a.eval", CELLS, model="m/one")
+    log(folder / "logs" / "b.eval", CELLS[:1], model="m/two", planned=CELLS, status="started")
+    entries = [
+        *(["m/one", cell, "scoring"] for cell in CELLS),
+        *(["m/two", CELLS[0], phase] for phase in Phase),
+        *(["m/two", CELLS[1], phase] for phase in ("start", "turn")),
+    ]
+    (folder / LEDGER).write_text("\n".join(map(json.dumps, entries)), encoding="utf-8")
+    frame = read_frame([folder])
+    killed = frame.missing.dropna(subset="killed")[["model", "variant", "epoch", "killed"]]
+    assert killed.to_numpy().tolist() == [["m/two", "A", 2, Failure.KILLED_IN_TURN]]
+    (problem,) = (one for one in frame.problems if one.kind == "missing_samples")
+    assert problem.what.endswith("; under way when the run was stopped: 1 killed_in_turn")
 
 
 def test_samples_of_a_model_without_any_log_are_missing(log: Make, run: Make, tmp_path: Path) -> None:

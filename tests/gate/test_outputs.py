@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sidedoor.evals.gate.observed import Observed
+from sidedoor.evals.gate.observed import DataError, Observed
 from sidedoor.evals.gate.outputs.annotations import MOST, scenario_file, to_annotations
 from sidedoor.evals.gate.outputs.files import write_result
 from sidedoor.evals.gate.outputs.junit import to_junit
@@ -16,8 +16,9 @@ from sidedoor.evals.gate.outputs.markdown import COMMENT_LIMIT, to_markdown
 from sidedoor.evals.gate.outputs.text import to_text
 from sidedoor.evals.gate.result import GateResult
 from sidedoor.evals.gate.verdict import judge, unreadable
+from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.yaml_source import SourceError
-from tests.gate.conftest import decide, join, make_cohort, policy_of
+from tests.gate.conftest import decide, join, make_cohort, missing_cells, policy_of
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = (
@@ -82,7 +83,7 @@ def test_junit_has_a_suite_per_metric_and_a_case_per_model_and_test() -> None:
 
 def test_an_invalid_gate_is_an_error_in_junit_and_never_an_empty_success() -> None:
     for result in (
-        unreadable("no sample", policy_of()),
+        unreadable(DataError("no sample"), policy_of()),
         judge(_empty(), None, policy_of("zero_tolerance: [tampered]")),
     ):
         root = ET.fromstring(to_junit(result))  # noqa: S314 - made here
@@ -92,6 +93,23 @@ def test_an_invalid_gate_is_an_error_in_junit_and_never_an_empty_success() -> No
 
 def _empty() -> Observed:
     return replace(make_cohort("x"), samples=())
+
+
+def test_every_output_of_a_run_that_was_killed_counts_the_phases_that_it_was_killed_in() -> None:
+    whole, killed = make_cohort("old"), [Failure.KILLED_IN_TURN, Failure.KILLED_AT_START, Failure.KILLED_IN_TURN]
+    lost = {"missing": missing_cells("m/one", 9), "lost": 9}
+    cut = make_cohort("new", **lost, killed={"m/one": killed})
+    result = decide(cut, whole, "metrics: {constraint_violated: {margin: 5}}\nlimits: {missing: 3}\n")
+    assert (result.verdict, result.models[0].missing) == ("INVALID", 9)
+    assert result.models[0].killed == {Failure.KILLED_AT_START: 1, Failure.KILLED_IN_TURN: 2}
+    for text in (to_text(result), to_markdown(result, COMMENT_LIMIT), to_junit(result)):
+        assert "1 killed_at_start, 2 killed_in_turn" in text
+
+
+def test_a_model_of_which_nothing_ended_is_counted_too() -> None:
+    run = make_cohort("new", missing=missing_cells("m/two", 3), lost=3, killed={"m/two": [Failure.KILLED_IN_SCORING]})
+    assert [(one.model, one.valid, one.missing) for one in run.tallies()] == [("m/one", 168, 0), ("m/two", 0, 3)]
+    assert run.tallies()[1].killed == {Failure.KILLED_IN_SCORING: 1}
 
 
 def test_hostile_names_do_not_break_junit() -> None:
@@ -139,7 +157,7 @@ def test_a_comment_fits_and_says_what_it_leaves_out() -> None:
 
 
 def test_a_comment_of_endless_reasons_fits_too() -> None:
-    result = unreadable("x", policy_of()).model_copy(update={"reasons": ("é" * 10_000,) * 500})
+    result = unreadable(DataError("x"), policy_of()).model_copy(update={"reasons": ("é" * 10_000,) * 500})
     assert len(to_markdown(result, COMMENT_LIMIT)) <= COMMENT_LIMIT
 
 

@@ -14,6 +14,7 @@ from sidedoor.evals.published import Margins
 from sidedoor.evals.published import cohort as published_cohort
 from sidedoor.evals.report.data import Effect, ReportData
 from sidedoor.evals.report.findings import analyse
+from sidedoor.evals.report.render import page
 from sidedoor.evals.report.words import verdict
 from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.yaml_source import load
@@ -25,8 +26,9 @@ Row = Callable[..., FrameRow]
 MakeFrame = Callable[..., Frame]
 
 
-def absent(model: str, scenario: str, variant: str) -> MissingSample:
-    return MissingSample(run="run-1", model=model, suite="instrumental", scenario=scenario, variant=variant, epoch=1)
+def absent(model: str, scenario: str, variant: str, killed: Failure | None = None) -> MissingSample:
+    place = {"suite": "instrumental", "scenario": scenario, "variant": variant, "epoch": 1}
+    return MissingSample(run="run-1", model=model, killed=killed, **place)
 
 
 def pooled(data: ReportData, changed: str, measure: str = IC) -> Effect:
@@ -69,6 +71,18 @@ def test_invalid_and_absent_samples_leave_the_rate_and_are_counted_by_reason(
     assert data.counts[0].invalid == {Failure.API_TIMEOUT: 1, Failure.MACHINE_DIED: 1}
     assert data.counts[0].missing == 1
     assert "3 samples without a known outcome" in " ".join(verdict(data))
+
+
+def test_what_was_under_way_when_its_run_was_stopped_is_told_by_phase_and_leaves_the_rates(
+    row: Row, frame: MakeFrame
+) -> None:
+    killed = [absent("m", "alpha", variant, Failure.KILLED_IN_CAPTURE) for variant in "BC"]
+    data = analyse(frame([row("m", "alpha", "A"), row("n", "alpha", "A")], [*killed, absent("m", "alpha", "D")]))
+    assert [(one.missing, one.killed) for one in data.counts] == [(3, {Failure.KILLED_IN_CAPTURE: 2}), (0, {})]
+    assert (data.rate(IC).estimate.n, data.rate(IC).estimate.missing) == (2, 3)
+    said = " ".join(verdict(data))
+    assert "in 2 the run was stopped while evidence was read and 1 were planned and are not there" in said
+    assert 'planned, not there">3<small>the run was stopped while evidence was read: 2' in page(data)
 
 
 def test_a_known_label_of_an_invalid_sample_is_not_counted(row: Row, frame: MakeFrame) -> None:
