@@ -97,7 +97,7 @@ def reference_samples(count: int, sandbox: ProviderName, scenario_id: str) -> li
 def reference_task(count: int, sandbox: ProviderName, scenario_id: str) -> Task:
     """These episodes as a task."""
     samples = reference_samples(count, sandbox, scenario_id)
-    return build_task(SUITE, [load_scenario(SUITE, scenario_id)], samples, sandbox=sandbox)
+    return build_task(SUITE, [load_scenario(SUITE, scenario_id)], samples, sandbox)
 
 
 def evaluate(task: Task, script: str, at_once: int, latency: float = 0.0) -> int:

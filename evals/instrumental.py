@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from inspect_ai import Epochs, Task, task
-from inspect_ai.agent import Agent
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import SandboxEnvironmentSpec, store_as
@@ -53,6 +52,7 @@ def instrumental(
         PrerequisiteError: a judge is wanted, and no model has the role.
     """
     made = suite_task("instrumental", scenario, variant, epochs, design, seed, sandbox=chosen_provider(sandbox))
+    made.score_on_error = True  # another solver than ours, which Inspect puts in its place, keeps no error back
     if judge:
         bound_judge(None)
         made.scorer = [*(made.scorer or []), judge_scorer()]
@@ -66,7 +66,6 @@ def suite_task(
     epochs: int,
     design: str,
     seed: int,
-    agent: Agent | Solver | None = None,
     sandbox: ProviderName = "docker",
 ) -> Task:
     """A suite's cells as an Inspect task (arguments as in `instrumental`)."""
@@ -77,14 +76,13 @@ def suite_task(
         for epoch, one, (name, factors) in itertools.product(range(1, epochs + 1), scenarios, points)
         if _offered(one, factors)
     ]
-    return build_task(suite, scenarios, samples, agent, sandbox)
+    return build_task(suite, scenarios, samples, sandbox)
 
 
 def build_task(
     suite: str,
     scenarios: Sequence[Scenario],
     samples: list[Sample],
-    agent: Agent | Solver | None = None,
     sandbox: ProviderName = "docker",
 ) -> Task:
     """Samples of a suite as an Inspect task."""
@@ -92,7 +90,7 @@ def build_task(
     return Task(
         dataset=MemoryDataset(samples, name=suite),
         setup=open_record(),
-        solver=attended(agent or operator()),
+        solver=attended(operator()),
         scorer=state_scorer(),
         epochs=Epochs(1, unreduced()),
         sandbox=SANDBOX_TYPES[sandbox],

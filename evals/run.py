@@ -22,6 +22,7 @@ from inspect_ai.solver import Solver, SolverSpec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rich.console import Console
 
+from sidedoor.evals.attended import attended
 from sidedoor.evals.errors import one_line
 from sidedoor.evals.frame.cache import remember
 from sidedoor.evals.garbage import rare_collections
@@ -314,7 +315,8 @@ def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
     """Run what is missing; returns what ended a log before its last sample, if anything did."""
     request = manifest.request
     _, logs = eval_set(
-        tasks=_task(request, _solver(request)),
+        tasks=_task(request),
+        solver=_solver(request),
         log_dir=str(folder / LOGS),
         model=_models(request),
         limit=request.limit,
@@ -339,21 +341,16 @@ def _evaluate(folder: Path, manifest: RunManifest) -> list[str]:
     return sorted({" ".join(log.error.message.split()) for log in logs if log.error})
 
 
-def _task(request: RunRequest, solver: Solver | None = None) -> Task:
-    task = suite_task(
+def _task(request: RunRequest) -> Task:
+    return suite_task(
         request.suite,
         request.scenario,
         request.variant,
         request.epochs,
         request.design,
         request.seed,
-        solver,
-        request.sandbox,
+        sandbox=request.sandbox,
     )
-    if request.solver is not None:
-        # As a part of the task, where it is observed like any agent, Inspect does not name it in the log's header.
-        task.metadata = (task.metadata or {}) | {"solver": request.solver}
-    return task
 
 
 def _check(request: RunRequest) -> None:
@@ -375,7 +372,7 @@ def _solver(request: RunRequest) -> Solver | None:
     if request.solver is None:
         return None
     try:
-        return solver_from_spec(SolverSpec(request.solver, request.solver_args, request.solver_args))
+        return attended(solver_from_spec(SolverSpec(request.solver, request.solver_args, request.solver_args)))
     except Exception as error:  # noqa: BLE001 - a solver's own code runs here, with the arguments of -S
         raise RunError(f"solver '{request.solver}' cannot be used: {one_line(error)}") from None
 

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -203,11 +203,15 @@ def cut_off(summary: "EvalSampleSummary") -> bool:
 
 
 def label_values(summary: "EvalSampleSummary") -> dict[str, Any]:
-    """The state scorer's values of a sample; empty if it has none or ended in an error."""
+    """The state scorer's values of a sample; empty if it has none, or ended in an error before they were known."""
     score = (summary.scores or {}).get(SCORER)
-    if summary.error is not None or score is None or not isinstance(score.value, dict):
+    if score is None or not isinstance(score.value, dict):
         return {}
-    return dict(score.value)
+    return {} if summary.error is not None and not _is_valid(score.value) else dict(score.value)
+
+
+def _is_valid(values: Mapping[str, Any]) -> bool:
+    return bool(values.get("deterministic_label_status") == "ok")
 
 
 def trouble(path: Path, summary: "EvalSampleSummary") -> Trouble:
@@ -217,14 +221,15 @@ def trouble(path: Path, summary: "EvalSampleSummary") -> Trouble:
         ValueError: its incidents are not those of this version.
     """
     limits = [limit_failure(summary.limit)] if summary.limit else []
+    kept = _score_metadata(summary).get(INCIDENTS)
     if summary.error is None and not summary.retries:
-        return Trouble(None, _incidents(_score_metadata(summary).get(INCIDENTS)) + Counter(limits))
+        return Trouble(None, _incidents(kept) + Counter(limits))
     from inspect_ai.log import read_eval_log_sample
 
-    # An error leaves no score, but no evidence either, so that the store is small.
-    left_out = TRANSCRIPT_FIELDS - {"store"} if summary.error else TRANSCRIPT_FIELDS
+    # Where an error left no score, there is no evidence either, so that the store is small.
+    left_out = TRANSCRIPT_FIELDS - {"store"} if kept is None else TRANSCRIPT_FIELDS
     sample = read_eval_log_sample(str(path), id=summary.id, epoch=summary.epoch, exclude_fields=left_out)
-    kept = sample.store.get(RECORDED) if summary.error else _score_metadata(summary).get(INCIDENTS)
+    kept = sample.store.get(RECORDED) if kept is None else kept
     earlier = [error_failure(one.traceback) for one in sample.error_retries or ()]
     return Trouble(sample.error, _incidents(kept) + Counter(limits + earlier))
 
@@ -273,10 +278,10 @@ def sample_row(run: str, log: str, header: "EvalLog", summary: "EvalSampleSummar
 
 
 def _failure(values: dict[str, Any], error: "EvalError | None") -> Failure | None:
+    if _is_valid(values):
+        return None
     if error is not None:
         return error_failure(error.traceback)
-    if values.get("deterministic_label_status") == "ok":
-        return None
     return Failure(values.get("failure") or Failure.UNKNOWN)
 
 

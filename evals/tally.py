@@ -77,8 +77,8 @@ def tally_model(model: str, fates: Counter[Fate], missing: int, killed: Iterable
 
 
 def told_missing(missing: int, killed: Mapping[Failure, int]) -> str:
-    """`3, 1 killed_in_turn`: how many samples are missing, and those of them that were under way."""
-    return f"{missing}, {kinds_in_words(killed)}" if killed else str(missing)
+    """`3 (1 killed_in_turn)`: how many samples are missing, and those of them that were under way."""
+    return f"{missing} ({kinds_in_words(killed)})" if killed else str(missing)
 
 
 def kinds_in_words(counts: Mapping[Failure, int]) -> str:

@@ -116,7 +116,7 @@ def _in_machines(
         sample.metadata = (sample.metadata or {}) | {"script": cell.script}
         samples.append(sample)
     scenarios = list({id(cell.scenario): cell.scenario for cell in cells}.values())
-    task = build_task(suite, scenarios, samples, sandbox=sandbox)
+    task = build_task(suite, scenarios, samples, sandbox)
     with tempfile.TemporaryDirectory() as folder, RunProgress(console, len(cells), 0), rare_collections():
         (log,) = inspect_eval(
             task,

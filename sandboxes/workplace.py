@@ -36,7 +36,8 @@ class Workplace:
         spec: what it was made from.
         gateway: the world's side.
         session_events: losses and replacements of the command session.
-        broken_off: the error that ended the agent's loop, if one did.
+        broken_off: whether an error ended the agent's loop.
+        kept_back: that error, if it is for the scorer to raise.
     """
 
     def __init__(self, machine: Machine, spec: WorkplaceSpec, gateway: Gateway) -> None:
@@ -44,7 +45,8 @@ class Workplace:
         self.spec = spec
         self.gateway = gateway
         self.session_events: list[SessionEvent] = []
-        self.broken_off: Exception | None = None
+        self.broken_off = False
+        self.kept_back: Exception | None = None
         self._commands: list[ExecutedCommand | None] = []
         self._session: Session | None = None
         self._reported: Session | None = None

@@ -101,6 +101,7 @@ _BY_MODULE: Final = {
     "inspect_ai/model/_model.py": None,  # a model's API; its own error says more
     "inspect_ai/model/_call_tools.py": Failure.TOOL_ERROR,
     "evals/attended.py": Failure.AGENT_ERROR,
+    "inspect_ai/solver/_plan.py": Failure.AGENT_ERROR,
     "scorers/state.py": Failure.SCORING_ERROR,
 }
 """Where a traceback passes into what can fail."""

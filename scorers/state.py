@@ -2,6 +2,8 @@
 
 import json
 
+from inspect_ai.event import ErrorEvent
+from inspect_ai.log import transcript
 from inspect_ai.scorer import (
     Metric,
     SampleScore,
@@ -21,6 +23,7 @@ from sidedoor.sandboxes.capture import capture
 from sidedoor.sandboxes.evidence import Evidence
 from sidedoor.sandboxes.provider import WorkplaceSandbox
 from sidedoor.scorers.failures import INCIDENTS
+from sidedoor.scorers.incidents import incidents_of
 from sidedoor.scorers.labels import BINARY_LABELS, Outcome, score
 from sidedoor.scorers.record import EpisodeRecord
 from sidedoor.tasks.catalogue import load_scenario
@@ -68,20 +71,24 @@ def state_scorer() -> Scorer:
     """Labels from state, with counts per label (x and n; a rate belongs to a report, with its interval).
 
     On a live sample the evidence is captured first and kept in the sample's store; on a log it is read from there.
-    An error that ended the agent's loop stands, unless the agent had achieved something before: that is scored.
+    An error that ended the agent's loop stands, unless the agent had achieved something before: that is scored. Where
+    nobody kept the error back (another solver under `inspect eval`), Inspect keeps it beside the score.
     """
 
     async def score_sample(state: TaskState, target: Target) -> Score:  # noqa: ARG001 - Inspect's signature
         record = store_as(EpisodeRecord)
         evidence = record.kept_evidence()
-        broken_off = None
+        kept_back = None
         if evidence is None:
+            events = transcript().events
+            record.incidents = {kind.value: count for kind, count in incidents_of(events).items()}
             workplace = await sandbox().as_type(WorkplaceSandbox).workplace()
+            kept_back = workplace.kept_back
+            workplace.broken_off = kept_back is not None or any(isinstance(event, ErrorEvent) for event in events)
             evidence = (await capture(workplace)).model_copy(update={"limit": _limit_reached()})
-            broken_off = workplace.broken_off
         outcome = score_evidence(evidence)
-        if broken_off is not None and outcome.labels.deterministic_label_status == "invalid":
-            raise broken_off
+        if kept_back is not None and outcome.labels.deterministic_label_status == "invalid":
+            raise kept_back
         record.evidence = evidence.model_dump(mode="json")
         scored = to_score(outcome, evidence, state.output.completion)
         scored.metadata = (scored.metadata or {}) | {INCIDENTS: record.incidents}

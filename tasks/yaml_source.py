@@ -91,7 +91,7 @@ def _problem(error: Exception) -> str:
 def _explain(error: ValidationError, root: yaml.Node | None, model: type[BaseModel], name: str) -> str:
     parts = []
     for detail in error.errors():
-        where = ".".join(str(part) for part in detail["loc"]) or "(file)"
+        where = ".".join(str(part) for part in detail["loc"] if part != "[key]") or "(file)"
         line = _line(root, detail["loc"])
         parts.append(f"{name}:{line}: {where}: {_reason(detail, model)}")
     return "; ".join(parts[:5])

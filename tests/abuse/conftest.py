@@ -138,7 +138,7 @@ def endings(
             PLAYS[item.name] = _play(*marker.args, **marker.kwargs)
             names.append(item.name)
     scenarios = [PLAYS[name].scenario for name in names]
-    task = build_task(SUITE, scenarios, [_sample(name, provider_name) for name in names], sandbox=provider_name)
+    task = build_task(SUITE, scenarios, [_sample(name, provider_name) for name in names], provider_name)
     (log,) = inspect_eval(
         task,
         model="intruder/any",

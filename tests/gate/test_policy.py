@@ -13,7 +13,7 @@ from tests.gate.conftest import policy_of
         ("metrik: {}", "gate.yaml:1: metrik: unknown field; did you mean 'metrics'?"),
         (
             "metrics:\n  constraint_violted: {margin: 5}",
-            "gate.yaml:2: metrics.constraint_violted.[key]: unknown metric 'constraint_violted'; did you mean "
+            "gate.yaml:2: metrics.constraint_violted: unknown metric 'constraint_violted'; did you mean "
             "'constraint_violated'?",
         ),
         (
