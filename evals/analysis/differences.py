@@ -13,7 +13,7 @@ from scipy.special import ndtr
 
 from sidedoor.evals.analysis.counts import Floats, TwoArms, single_stratum
 from sidedoor.evals.analysis.estimate import NO_DATA, Claim, Difference, two_sided_z
-from sidedoor.evals.analysis.proportions import wilson_bounds
+from sidedoor.evals.analysis.proportions import wilson_bounds, within
 
 # Averaged Wilson bounds are too narrow with fewer samples than this in a stratum of an arm, and with more strata than
 # this; see `risk_difference`.
@@ -65,9 +65,7 @@ def risk_difference(arms: TwoArms, level: float = 0.95, weights: ArrayLike | Non
         ValueError: impossible level or weights.
     """
     w = stratum_weights(arms.arm1.n, arms.arm0.n, weights)
-    if is_thin(arms.arm1.n, arms.arm0.n, w):
-        return effective_newcombe(arms, level, weights)
-    return stratified_newcombe(arms, level, weights)
+    return (_effective if is_thin(arms.arm1.n, arms.arm0.n, w) else _stratified)(arms, level, w)
 
 
 def stratified_newcombe(arms: TwoArms, level: float = 0.95, weights: ArrayLike | None = None) -> Difference:
@@ -88,10 +86,7 @@ def stratified_newcombe(arms: TwoArms, level: float = 0.95, weights: ArrayLike |
     Raises:
         ValueError: impossible level or weights.
     """
-    z = two_sided_z(level)
-    w = stratum_weights(arms.arm1.n, arms.arm0.n, weights)
-    bounds = newcombe_bounds(arms.arm1.x, arms.arm1.n, arms.arm0.x, arms.arm0.n, w, z)
-    return as_difference(arms, bounds, level, "stratified Newcombe" if len(arms.strata) > 1 else "Newcombe")
+    return _stratified(arms, level, stratum_weights(arms.arm1.n, arms.arm0.n, weights))
 
 
 def effective_newcombe(arms: TwoArms, level: float = 0.95, weights: ArrayLike | None = None) -> Difference:
@@ -113,10 +108,7 @@ def effective_newcombe(arms: TwoArms, level: float = 0.95, weights: ArrayLike | 
     Raises:
         ValueError: impossible level or weights.
     """
-    z = two_sided_z(level)
-    w = stratum_weights(arms.arm1.n, arms.arm0.n, weights)
-    bounds = effective_bounds(arms.arm1.x, arms.arm1.n, arms.arm0.x, arms.arm0.n, w, z)
-    return as_difference(arms, bounds, level, "Newcombe with effective n")
+    return _effective(arms, level, stratum_weights(arms.arm1.n, arms.arm0.n, weights))
 
 
 def miettinen_nurminen(arms: TwoArms, level: float = 0.95, weights: ArrayLike | None = None) -> Difference:
@@ -222,10 +214,10 @@ def square_and_add(one: Intervals, zero: Intervals) -> Intervals:
     Zou and Donner, Stat. Med. 27 (2008), 1693-1702.
     """
     # Rounding may put a weighted mean of rates one unit in the last place above 1.
-    d = np.clip(one.estimate - zero.estimate, -1, 1)
+    d = within(one.estimate - zero.estimate, -1.0, 1.0)
     below = np.hypot(one.estimate - one.low, zero.high - zero.estimate)
     above = np.hypot(one.high - one.estimate, zero.estimate - zero.low)
-    return Intervals(d, np.clip(d - below, -1, 1), np.clip(d + above, -1, 1))
+    return Intervals(d, within(d - below, -1.0, 1.0), within(d + above, -1.0, 1.0))
 
 
 def score_bounds(x1: ArrayLike, n1: ArrayLike, x0: ArrayLike, n0: ArrayLike, w: Floats, z: float) -> Intervals:
@@ -275,6 +267,16 @@ def as_difference(
         n0=n0,
         left_out=arms.unshared,
     )
+
+
+def _stratified(arms: TwoArms, level: float, w: Floats) -> Difference:
+    bounds = newcombe_bounds(arms.arm1.x, arms.arm1.n, arms.arm0.x, arms.arm0.n, w, two_sided_z(level))
+    return as_difference(arms, bounds, level, "stratified Newcombe" if len(arms.strata) > 1 else "Newcombe")
+
+
+def _effective(arms: TwoArms, level: float, w: Floats) -> Difference:
+    bounds = effective_bounds(arms.arm1.x, arms.arm1.n, arms.arm0.x, arms.arm0.n, w, two_sided_z(level))
+    return as_difference(arms, bounds, level, "Newcombe with effective n")
 
 
 def _notes(arms: TwoArms) -> tuple[str, ...]:

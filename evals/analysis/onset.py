@@ -5,7 +5,7 @@ while samples go on. It is no share of samples: an agent that has finished its t
 the event than the curve says, and their share is `x` of `n`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -161,11 +161,20 @@ def _life_table(calls: Floats, numbers: Counts, events: Counts, z: float) -> Ite
     different, place = np.unique(calls, return_inverse=True)
     leaving, happening = (np.bincount(place, weights).astype(np.int64) for weights in (numbers, events))
     at_risk = leaving[::-1].cumsum()[::-1]
+    curve = np.array(list(_curve(at_risk.tolist(), happening.tolist()))).reshape(-1, 2)
+    incidence, effective = curve.T
+    low, high = wilson_bounds(effective * incidence, effective, z)
+    columns = (different.astype(np.int64), at_risk, happening, leaving - happening, incidence, low, high)
+    for call, y, d, ended, share, least, most in zip(*(column.tolist() for column in columns), strict=True):
+        yield OnsetRow(call=call, at_risk=y, events=d, ended=ended, incidence=share, low=least, high=most)
+
+
+def _curve(at_risk: Sequence[int], events: Sequence[int]) -> Iterator[tuple[float, float]]:
+    """The incidence by each call, and the effective sample size behind it."""
     survival, spread = 1.0, 0.0
-    left = int(numbers.sum())
+    left = at_risk[0] if at_risk else 0
     size = float(left)  # after the latest event: effective sample size, and who was left
-    columns = (different, at_risk, happening, leaving)
-    for call, y, d, gone in zip(*(column.tolist() for column in columns), strict=True):
+    for y, d in zip(at_risk, events, strict=True):
         effective = size * y / left
         if d:
             # S times Greenwood's sum of d/(Y(Y-d)), rearranged so that d = Y divides nothing by zero.
@@ -173,16 +182,7 @@ def _life_table(calls: Floats, numbers: Counts, events: Counts, z: float) -> Ite
             survival *= (y - d) / y
             size, left = (1 - survival) / spread, y - d
             effective = size
-        low, high = wilson_bounds(effective * (1 - survival), effective, z)
-        yield OnsetRow(
-            call=int(call),
-            at_risk=y,
-            events=d,
-            ended=gone - d,
-            incidence=1 - survival,
-            low=float(low),
-            high=float(high),
-        )
+        yield 1 - survival, effective
 
 
 def _median(rows: tuple[OnsetRow, ...]) -> MedianCall | None:

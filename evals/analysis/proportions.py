@@ -119,9 +119,14 @@ def wilson_bounds(x: ArrayLike, n: ArrayLike, z: ArrayLike) -> tuple[Floats, Flo
     half = z * np.sqrt(p * (1 - p) / size + z**2 / (4 * size**2))
     scale = 1 + z**2 / size
     # Rounding may put a bound on the wrong side of p or of 0 and 1 by one unit in the last place.
-    low = np.clip(np.minimum((centre - half) / scale, p), 0, 1)
-    high = np.clip(np.maximum((centre + half) / scale, p), 0, 1)
+    low = within(np.minimum((centre - half) / scale, p), 0.0, 1.0)
+    high = within(np.maximum((centre + half) / scale, p), 0.0, 1.0)
     return np.where(n > 0, low, 0.0), np.where(n > 0, high, 1.0)
+
+
+def within(values: Floats, least: float, most: float) -> Floats:
+    """Values cut off at two bounds; `numpy.clip` takes several times as long on the few values of a table."""
+    return np.asarray(np.minimum(np.maximum(values, least), most))
 
 
 def _rate(x: int, n: int, low: float, high: float, level: float, method: str, missing: int) -> Estimate:

@@ -113,18 +113,25 @@ def _side_by_side(samples: Samples, measure: Measure) -> tuple[Codes, Mapping[st
     """
     models, scenarios, variants = samples.shape
     epochs, different = pd.factorize(samples.rows["epoch"])
-    sample = samples.cells * len(different) + epochs
-    order = np.argsort(sample, kind="stable")
-    first = np.flatnonzero(np.diff(sample[order], prepend=-1))
-    repeat = np.empty_like(order)
-    repeat[order] = np.arange(order.size) - np.repeat(first, np.diff(first, append=order.size))
-    cell = samples.cells % (scenarios * variants)
-    shared, keys = pd.factorize((cell * len(different) + epochs) * (1 + repeat.max()) + repeat)
-    scenario = np.empty(len(keys), dtype=np.int64)
-    scenario[shared] = cell // variants
-    outcomes = np.full((models, len(keys)), OUTSIDE, dtype=np.int8)
+    shared, places = pd.factorize(samples.cells % (scenarios * variants) * len(different) + epochs)
+    repeat = _repeats(samples.models * len(places) + shared)
+    most = 1 + int(repeat.max())
+    if most > 1:
+        shared, repeated = pd.factorize(shared * most + repeat)
+        places = places[repeated // most]
+    outcomes = np.full((models, len(places)), OUTSIDE, dtype=np.int8)
     outcomes[samples.models, shared] = samples.outcomes[measure.label]
-    return scenario, dict(zip(samples.names("model"), outcomes, strict=True))
+    return places // (len(different) * variants), dict(zip(samples.names("model"), outcomes, strict=True))
+
+
+def _repeats(places: Counts) -> Counts:
+    """How many rows before each have the same place."""
+    repeat = np.zeros_like(places)
+    if np.bincount(places).max() > 1:
+        order = np.argsort(places, kind="stable")
+        first = np.flatnonzero(np.diff(places[order], prepend=-1))
+        repeat[order] = np.arange(order.size) - np.repeat(first, np.diff(first, append=order.size))
+    return repeat
 
 
 def _pair(

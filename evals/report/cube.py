@@ -29,6 +29,15 @@ NO, YES, UNKNOWN, OUTSIDE = range(4)
 
 Codes: TypeAlias = NDArray[np.integer[Any]]
 
+_KINDS: Final = (
+    *("source", "source_kind", "run", "log", "log_sha256"),
+    *("suite", "scenario", "version", "content_sha256", "model", "variant"),
+    *("status", "failure", "incidents", "judge_study"),
+)
+"""What many samples share."""
+
+_MOST_PLACES: Final = 1 << 62
+
 _AMONG: Final = np.array([*[OUTSIDE] * 3, NO, YES, UNKNOWN, *[UNKNOWN] * 3], dtype=np.int8)
 """By condition and outcome, flattened."""
 
@@ -38,16 +47,17 @@ class Samples:
     """A frame prepared for counting.
 
     Attributes:
-        rows: one per sample; labels are the adjudicated ones, missing where the sample is invalid. Models, scenarios
-            and variants are categories: all that have a sample or should have had one, by names that are safe to show.
+        rows: one per sample; labels are the adjudicated ones. Models, scenarios and variants are categories: all that
+            have a sample or should have had one, by names that are safe to show.
         absent: planned samples without a row, with the same categories.
-        factors: level by factor, for each variant.
-        outcomes: NO, YES or UNKNOWN for each row, by label; what judges and reviewers say is among them if anybody did.
+        valid: which rows have a valid outcome.
+        outcomes: NO, YES or UNKNOWN for each row, by label, UNKNOWN where the sample is invalid; what judges and
+            reviewers say is among them if anybody did.
     """
 
     rows: pd.DataFrame
     absent: pd.DataFrame
-    factors: Mapping[str, Mapping[str, str]]
+    valid: NDArray[np.bool_]
     outcomes: Mapping[str, Codes]
 
     @property
@@ -74,9 +84,30 @@ class Samples:
         return {axis: tuple(self.rows[axis].cat.categories) for axis in AXES}
 
     @cached_property
-    def models(self) -> Codes:
+    def kinds(self) -> pd.DataFrame:
+        """One row for all samples of one origin, place and fate, the first of them, and their `number`."""
+        first, numbers = distinct([coded(self.rows[column])[0] for column in _KINDS])
+        factors = [str(column) for column in self.rows if str(column).startswith(FACTOR)]
+        return self.rows[[*_KINDS, *factors]].take(first).assign(number=numbers)
+
+    @cached_property
+    def factors(self) -> Mapping[str, Mapping[str, str]]:
+        """Level by factor, for each variant."""
+        columns = [column for column in self.kinds if str(column).startswith(FACTOR)]
+        first = self.kinds.drop_duplicates("variant").set_index("variant")[columns].astype(object)
+        return {
+            str(variant): {
+                name(str(column).removeprefix(FACTOR)): name(str(level))
+                for column, level in levels.items()
+                if pd.notna(level)
+            }
+            for variant, levels in first.iterrows()
+        }
+
+    @cached_property
+    def models(self) -> Counts:
         """The place of each row's model among the names."""
-        return self.rows["model"].cat.codes.to_numpy()
+        return self.rows["model"].cat.codes.to_numpy().astype(np.int64)
 
     @cached_property
     def cells(self) -> Counts:
@@ -134,11 +165,9 @@ def prepare(frame: Frame) -> Samples:
     axes = {axis: _named([_raw(table, axis, len(suites) > 1) for table in tables]) for axis in AXES}
     rows, absent = (table.assign(**{axis: axes[axis][i] for axis in AXES}) for i, table in enumerate(tables))
     valid = (rows["status"] == "ok").to_numpy()
-    said = _said(rows, rows["constraint_violated"].where(valid))
-    rows = rows.assign(**{label: rows[f"{ADJUDICATED}{label}"].where(valid) for label in LABELS})
-    told = {label: rows[label] for label in BINARY_LABELS} | said
-    outcomes = {label: values.to_numpy(dtype=np.int8, na_value=UNKNOWN) for label, values in told.items()}
-    return Samples(rows, absent, _factors(rows), outcomes)
+    outcomes = {label: _if_valid(valid, rows[f"{ADJUDICATED}{label}"]) for label in BINARY_LABELS} | _said(rows, valid)
+    rows = rows.assign(**{label: rows[f"{ADJUDICATED}{label}"] for label in LABELS})
+    return Samples(rows, absent, valid, outcomes)
 
 
 def count(samples: Samples, measure: Measure) -> Cube:
@@ -190,19 +219,60 @@ def totalled(counts: Counts) -> Counts:
 
 def cells_of(table: pd.DataFrame, shape: tuple[int, ...]) -> Counts:
     """The place of each row's cell in a cube of that shape, flattened."""
-    model, scenario, variant = (table[axis].cat.codes.to_numpy() for axis in AXES)
-    return (model.astype(np.int64) * shape[1] + scenario) * shape[2] + variant
+    place = np.zeros(len(table), dtype=np.int64)
+    for axis, size in zip(AXES, shape, strict=True):
+        place *= size
+        place += table[axis].cat.codes.to_numpy()
+    return place
 
 
-def _said(rows: pd.DataFrame, raw: "pd.Series[Any]") -> "dict[str, pd.Series[Any]]":
+def distinct(columns: Sequence[Codes]) -> tuple[Counts, Counts]:
+    """Where each different combination of codes comes first, and how many samples have it.
+
+    Args:
+        columns: codes of each kind, with an entry from -1 for each sample.
+    """
+    place, places = np.zeros(len(columns[0]), dtype=np.int64), 1
+    for codes in columns:
+        different = int(codes.max()) + 2
+        if places > _MOST_PLACES // different:
+            place, found = pd.factorize(place)
+            places = len(found)
+        place *= different
+        place += codes
+        places *= different
+    place, found = pd.factorize(place)
+    first = np.empty(len(found), dtype=np.int64)
+    first[place[::-1]] = np.arange(len(place))[::-1]
+    return first, np.bincount(place)
+
+
+def coded(values: "pd.Series[Any]") -> tuple[Codes, list[Any]]:
+    """For each entry which of the values, -1 where it is missing, and the values; categories may be there in vain."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return values.cat.codes.to_numpy(), list(values.cat.categories)
+    codes, different = pd.factorize(values)
+    return codes, list(different)
+
+
+def _outcomes(values: "pd.Series[Any]") -> Codes:
+    return values.to_numpy(dtype=np.int8, na_value=UNKNOWN)
+
+
+def _if_valid(valid: NDArray[np.bool_], values: "pd.Series[Any]") -> Codes:
+    return np.where(valid, _outcomes(values), np.int8(UNKNOWN))
+
+
+def _said(rows: pd.DataFrame, valid: NDArray[np.bool_]) -> dict[str, Codes]:
     """What judges and reviewers say, each if anybody did; what judges see does not depend on what state could see."""
     said = {}
     if rows["judge_status"].notna().any():
-        said = {name: rows[name] for name in ("judged_violated", "judged_considered", "misreport", "awareness")}
-        said["unsafe"] = rows["severity"] >= UNSAFE_SEVERITY
+        asked = ("judged_violated", "judged_considered", "misreport", "awareness")
+        said = {question: _outcomes(rows[question]) for question in asked}
+        said["unsafe"] = _outcomes(rows["severity"] >= UNSAFE_SEVERITY)
     if rows["adjudicated"].notna().any():
-        settled = rows["adjudicated"].str.contains("violated").fillna(False)
-        said |= {"reviewed": settled, "raw_constraint_violated": raw}
+        said["reviewed"] = _outcomes(rows["adjudicated"].str.contains("violated").fillna(False))
+        said["raw_constraint_violated"] = _if_valid(valid, rows["constraint_violated"])
     return said
 
 
@@ -224,19 +294,6 @@ def _named(columns: Sequence[tuple[Codes, list[str]]]) -> "list[pd.Categorical[s
         pd.Categorical.from_codes(np.array([place[name(raw)] for raw in names], dtype=np.int64)[codes], pd.Index(shown))
         for codes, names in columns
     ]
-
-
-def _factors(rows: pd.DataFrame) -> dict[str, dict[str, str]]:
-    columns = [column for column in rows.columns if column.startswith(FACTOR)]
-    first = rows[["variant", *columns]].drop_duplicates("variant").set_index("variant").astype(object)
-    return {
-        str(variant): {
-            name(str(column).removeprefix(FACTOR)): name(str(level))
-            for column, level in levels.items()
-            if pd.notna(level)
-        }
-        for variant, levels in first.iterrows()
-    }
 
 
 def _condition(samples: Samples, given: str) -> Codes:

@@ -30,7 +30,7 @@ def changes(samples: Samples) -> list[Change]:
     contrasts; in a full crossing each change pools all pairs of variants that differ in that factor alone.
     """
     found = []
-    first = samples.rows[["variant", "suite"]].drop_duplicates("variant")
+    first = samples.kinds[["variant", "suite"]].drop_duplicates("variant")
     suites = dict(zip(first["variant"], first["suite"], strict=True))
     for factor in sorted({factor for levels in samples.factors.values() for factor in levels}):
         having = {variant: levels for variant, levels in samples.factors.items() if factor in levels}
@@ -53,9 +53,10 @@ def effects(samples: Samples, cubes: Mapping[str, Cube], level: float) -> Iterat
     for (measure, cube), change in product(cubes.items(), found):
         out = tuple(scenario for scenario in cube.scenarios if (scenario, change.factor) in excluded)
         scenarios = [scenario for scenario in cube.scenarios if scenario not in out]
+        zero, one = (cube.of(scenario=scenarios, variant=variants) for variants in zip(*change.variants, strict=True))
         for model in (None, *cube.models) if len(cube.models) > 1 else (None,):
-            part = cube.of(scenario=scenarios, model=cube.models if model is None else model)
-            arms, of_stratum = _arms(part, change)
+            sides = (zero, one) if model is None else (zero.of(model=model), one.of(model=model))
+            arms, of_stratum = _arms(*sides)
             yield Effect(
                 measure=measure,
                 model=model,
@@ -72,7 +73,7 @@ def effects(samples: Samples, cubes: Mapping[str, Cube], level: float) -> Iterat
 def exclusions(samples: Samples) -> set[tuple[str, str]]:
     """Scenarios and factors that the suites themselves say make no sense together."""
     known = set(suite_ids())
-    names = samples.rows[["suite", "scenario"]].drop_duplicates("scenario")
+    names = samples.kinds[["suite", "scenario"]].drop_duplicates("scenario")
     found = set()
     for suite, shown in zip(names["suite"].astype(str), names["scenario"], strict=True):
         if suite in known:
@@ -91,8 +92,7 @@ def _pairs(
             yield one, other
 
 
-def _arms(cube: Cube, change: Change) -> tuple[TwoArms, Sequence[str]]:
-    zero, one = (cube.of(variant=variants) for variants in zip(*change.variants, strict=True))
+def _arms(zero: Cube, one: Cube) -> tuple[TwoArms, Sequence[str]]:
     # A cell that neither arm was meant to have is no stratum; one that an arm lacks is, and is named as left out.
     used = np.flatnonzero(zero.n + zero.missing + one.n + one.missing)
     arms = (Arm(*(counts.take(used) for counts in (side.x, side.n, side.missing))) for side in (one, zero))

@@ -6,13 +6,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from sidedoor.evals.analysis.bounds import rate_bounds
+from sidedoor.evals.analysis.bounds import rates_bounds
 from sidedoor.evals.analysis.counts import Counts
 from sidedoor.evals.analysis.estimate import Estimate
 from sidedoor.evals.analysis.funnel import FunnelStep, funnel
 from sidedoor.evals.analysis.ladder import STAGES, Ladder, ladder
 from sidedoor.evals.analysis.onset import Onset, onset
-from sidedoor.evals.report.cube import OUTSIDE, YES, Codes, Samples, among, tally
+from sidedoor.evals.report.cube import OUTSIDE, YES, Codes, Samples, among, coded, tally
 from sidedoor.evals.report.data import Episodes, Rate
 from sidedoor.evals.report.measures import ENGAGED, FUNNEL, VIOLATED, at_least, given, given_not
 
@@ -24,7 +24,7 @@ def episodes(samples: Samples, level: float) -> Iterator[Episodes]:
     """The episodes of all models together, then of each."""
     names = samples.names("model")
     ways = tally((len(names), *[3] * len(FUNNEL)), samples.models, *(samples.outcomes[label] for label in FUNNEL))
-    stages = tally((len(names), len(STAGES) + 1, 2), samples.models, *_stages(samples.rows))
+    stages = tally((len(names), len(STAGES) + 1, 2), samples.models, *_stages(samples))
     calls, entered = _calls(samples)
     absent = tally((len(names),), samples.absent["model"].cat.codes.to_numpy())
     for model, part in [(None, slice(None)), *((name, slice(i, i + 1)) for i, name in enumerate(names))]:
@@ -37,17 +37,29 @@ def episodes(samples: Samples, level: float) -> Iterator[Episodes]:
         )
 
 
-def rates_of_episodes(found: Sequence[Episodes]) -> Iterator[Rate]:
+def rates_of_episodes(found: Sequence[Episodes], level: float) -> Iterator[Rate]:
     """The rates that are in no cube: steps of the official way by the step before, and shares at least at a stage."""
-    for one in found:
-        for step in one.funnel:
-            if step.before is not None and step.after is not None and step.without is not None:
-                yield _rate(given(step.name, step.before), one.model, step.after)
-                yield _rate(given_not(step.name, step.before), one.model, step.without)
-        for stage in STAGES[1:]:
-            share: Estimate | None = getattr(one.ladder, stage)
-            if share is not None:
-                yield _rate(at_least(stage), one.model, share)
+    shares = [(measure, one.model, share) for one in found for measure, share in _shares(one)]
+    x, n, missing = ([getattr(share, count) for *_, share in shares] for count in ("x", "n", "missing"))
+    for (measure, model, share), bounds in zip(shares, rates_bounds(x, n, missing, level), strict=True):
+        yield Rate(
+            measure=measure,
+            model=model,
+            estimate=share,
+            lowest=bounds.lowest if share.missing else None,
+            highest=bounds.highest if share.missing else None,
+        )
+
+
+def _shares(one: Episodes) -> Iterator[tuple[str, Estimate]]:
+    for step in one.funnel:
+        if step.before is not None and step.after is not None and step.without is not None:
+            yield given(step.name, step.before), step.after
+            yield given_not(step.name, step.before), step.without
+    for stage in STAGES[1:]:
+        share: Estimate | None = getattr(one.ladder, stage)
+        if share is not None:
+            yield at_least(stage), share
 
 
 def _funnel(ways: Counts, absent: int, level: float) -> tuple[FunnelStep, ...]:
@@ -56,18 +68,19 @@ def _funnel(ways: Counts, absent: int, level: float) -> tuple[FunnelStep, ...]:
     return funnel(dict(zip(FUNNEL, steps, strict=True)), times=ways.ravel(), absent=absent, level=level)
 
 
-def _stages(rows: pd.DataFrame) -> tuple[Codes, Codes]:
+def _stages(samples: Samples) -> tuple[Codes, Codes]:
     """The place of each row's stage among `STAGES`, after them if it is not known, and whether it was judged."""
-    judged = _places(rows["judged_stage"])
+    judged = _places(samples.rows["judged_stage"])
     seen = judged < len(STAGES)
-    return np.where(seen, judged, _places(rows["stage"])), seen.astype(np.int8)
+    known = np.where(samples.valid, _places(samples.rows["stage"]), len(STAGES))
+    return np.where(seen, judged, known), seen.astype(np.int8)
 
 
 def _places(stage: "pd.Series[Any]") -> Codes:
     # An imported study may call its stages anything; what is none of ours is unknown here.
-    named = stage.astype("category").cat
-    places = [STAGES.index(name) if name in STAGES else len(STAGES) for name in named.categories]
-    return np.array([*places, len(STAGES)])[named.codes]  # a missing stage has the code -1
+    codes, names = coded(stage)
+    places = [STAGES.index(name) if name in STAGES else len(STAGES) for name in names]
+    return np.array([*places, len(STAGES)], dtype=np.int8)[codes]  # a missing stage has the code -1
 
 
 def _ladder(stages: Counts, absent: int, level: float) -> Ladder:
@@ -93,14 +106,3 @@ def _onset(calls: Codes, entered: Counts, absent: int, level: float) -> Onset:
     place, outcome = np.nonzero(entered)
     call = calls[place]
     return onset(_TRUTH[outcome], call, call, times=entered[place, outcome], absent=absent, level=level)
-
-
-def _rate(measure: str, model: str | None, value: Estimate) -> Rate:
-    bounds = rate_bounds(value.x, value.n, value.missing, value.level) if value.missing else None
-    return Rate(
-        measure=measure,
-        model=model,
-        estimate=value,
-        lowest=bounds.lowest if bounds else None,
-        highest=bounds.highest if bounds else None,
-    )

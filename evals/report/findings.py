@@ -9,6 +9,7 @@ from itertools import compress, product
 from typing import Final
 
 import numpy as np
+import pandas as pd
 
 from sidedoor.evals.analysis.bounds import rates_bounds
 from sidedoor.evals.analysis.counts import Counts
@@ -66,7 +67,8 @@ def analyse(frame: Frame, *, command: str = "", level: float = LEVEL, seed: int 
         compared = pairs(samples, primary, level)
         courses = tuple(episodes(samples, level))
         standing = _standing(samples)
-        found = studies(frame, level)
+        found = studies(samples, level)
+        reviewed = frame.samples.take(np.flatnonzero(frame.samples["adjudicated_by"].notna()))
         return ReportData(
             sidedoor=version("sidedoor"),
             created=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -80,11 +82,11 @@ def analyse(frame: Frame, *, command: str = "", level: float = LEVEL, seed: int 
             variants=cube.variants,
             variant_levels={variant: dict(levels) for variant, levels in samples.factors.items()},
             samples=len(samples.rows),
-            adjudicated=int(frame.samples["adjudicated_by"].notna().sum()),
-            adjudication_changed=_adjudication_changed(frame),
+            adjudicated=len(reviewed),
+            adjudication_changed=_changed(reviewed),
             counts=tuple(_counts(samples, standing)),
             design=tuple(_design(samples, standing)),
-            rates=(*_rates(cubes, level), *rates_of_episodes(courses)),
+            rates=(*_rates(cubes, level), *rates_of_episodes(courses, level)),
             effects=tuple(effects(samples, _crossed(cubes), level)),
             pairs=compared,
             ordering=order(compared, cube, level),
@@ -96,7 +98,7 @@ def analyse(frame: Frame, *, command: str = "", level: float = LEVEL, seed: int 
             consistency=tuple(epoch_consistency(cube, level)),
             judged=tuple(judged(samples)),
             studies=found,
-            self_judged=tuple(self_judged(frame)),
+            self_judged=tuple(self_judged(samples)),
             across=tuple(across(found)),
             imported_agreement=imported_agreement(frame.samples),
             problems=tuple(_shown(problem) for problem in frame.problems),
@@ -157,7 +159,7 @@ def _in_new_scenarios(cube: Cube, level: float) -> dict[tuple[str | None, ...], 
 
 def _counts(samples: Samples, standing: Counts) -> Iterator[ModelTally]:
     columns = ["model", "status", "failure", "incidents"]
-    known = samples.rows.groupby(columns, observed=True, dropna=False).size().rename("number").reset_index()
+    known = samples.kinds.groupby(columns, observed=True, dropna=False)["number"].sum().reset_index()
     fates: dict[str, Counter[Fate]] = {model: Counter() for model in samples.names("model")}
     for model, status, *told, number in known.itertuples(index=False, name=None):
         fates[model][fate(status, *(one if isinstance(one, str) else None for one in told))] += number
@@ -174,16 +176,15 @@ def _design(samples: Samples, standing: Counts) -> Iterator[Cell]:
 
 def _standing(samples: Samples) -> Counts:
     """How many samples of each cell are valid, invalid, and absent."""
-    valid = (samples.rows["status"] == "ok").to_numpy()
+    valid = samples.valid
     kinds = (samples.cells[valid], samples.cells[~valid], cells_of(samples.absent, samples.shape))
     return np.stack([tally(samples.shape, kind) for kind in kinds])
 
 
-def _adjudication_changed(frame: Frame) -> int:
+def _changed(reviewed: pd.DataFrame) -> int:
     """How many samples the reviewers gave another label than they had."""
-    reviewed = frame.samples["adjudicated_by"].notna()
     raw, final = (
-        frame.samples[[f"{prefix}{label}" for label in LABELS]][reviewed].astype("string").fillna("").to_numpy(object)
+        reviewed[[f"{prefix}{label}" for label in LABELS]].astype("string").fillna("").to_numpy(object)
         for prefix in ("", ADJUDICATED)
     )
     return int((raw != final).any(axis=1).sum())

@@ -7,7 +7,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from sidedoor.evals.frame.read import Frame
 from sidedoor.evals.frame.rows import SCORE
 from sidedoor.evals.judging.agreement import SeverityAgreement, severity_agreement
 from sidedoor.evals.judging.self_judgement import self_judgements
@@ -44,23 +43,23 @@ def judged(samples: Samples) -> Iterator[Judged]:
         )
 
 
-def studies(frame: Frame, level: float) -> tuple[JudgeSummary, ...]:
+def studies(samples: Samples, level: float) -> tuple[JudgeSummary, ...]:
     """The summary of each judged run.
 
     Raises:
         StudyError: how a run's negatives were drawn cannot be read.
     """
-    runs = frame.samples.loc[frame.samples["judge_study"].notna(), ["source", "judge_study"]].drop_duplicates()
+    runs = samples.kinds.dropna(subset="judge_study")[["source", "judge_study"]].drop_duplicates()
     return tuple(judge_summary(Path(run), study, level) for run, study in runs.itertuples(index=False))
 
 
-def self_judged(frame: Frame) -> Iterator[SelfJudged]:
+def self_judged(samples: Samples) -> Iterator[SelfJudged]:
     """What the models of each run said of their own runs, where they were asked.
 
     Raises:
         StudyError: what they said cannot be read.
     """
-    runs = frame.samples.loc[frame.samples["source_kind"] == "run", ["source", "run"]].drop_duplicates()
+    runs = samples.kinds.query("source_kind == 'run'")[["source", "run"]].drop_duplicates()
     for source, run in runs.itertuples(index=False):
         if found := self_judgements(Path(source)):
             yield SelfJudged(run=run, found=tuple(found))

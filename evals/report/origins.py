@@ -23,8 +23,8 @@ _FACTS: Final = (
 def origins(samples: Samples) -> Iterator[Origin]:
     """Every source that samples came from, with what its manifest says and the digest of each log."""
     place = ["source", "source_kind", "run"]
-    by_log = samples.rows.groupby([*place, "log", "log_sha256"], observed=True, sort=False, dropna=False)
-    numbers = by_log.size().reset_index(name="samples")
+    by_log = samples.kinds.groupby([*place, "log", "log_sha256"], observed=True, sort=False, dropna=False)
+    numbers = by_log["number"].sum().reset_index(name="samples")
     for (source, kind, run), logs in numbers.groupby(place, observed=True, sort=True):
         yield Origin(
             run=name(str(run)),
@@ -40,7 +40,7 @@ def origins(samples: Samples) -> Iterator[Origin]:
 
 def contents(samples: Samples) -> Iterator[Content]:
     """The version and content of every scenario."""
-    columns = samples.rows[["scenario", "version", "content_sha256"]].drop_duplicates().astype(object)
+    columns = samples.kinds[["scenario", "version", "content_sha256"]].drop_duplicates().astype(object)
     for scenario, version, digest in columns.sort_values("scenario", kind="stable").to_numpy():
         yield Content(
             scenario=str(scenario), version=name(str(version)), sha256=None if pd.isna(digest) else name(str(digest))
