@@ -128,7 +128,8 @@ def make_many(path: Path) -> list[str]:
     import numpy as np
     import pandas as pd
 
-    from sidedoor.evals.frame.rows import ADJUDICATED, FACTOR, LABELS, to_frame
+    from sidedoor.evals.frame.rows import ADJUDICATED, FACTOR, LABELS
+    from sidedoor.evals.frame.table import to_frame
     from sidedoor.scorers.labels import BINARY_LABELS
 
     random = np.random.default_rng(1)

@@ -1,9 +1,8 @@
 """The row of the frame: one sample, where it came from, and its labels before and after a person's review."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal, TypeAlias, get_args
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
 
-import pandas as pd
 from pydantic import Field
 
 from sidedoor.evals.samples import JudgeFields, SampleRow
@@ -58,39 +57,3 @@ def unadjudicated(labels: Mapping[str, Any]) -> dict[str, Any]:
 
 
 COLUMNS: Final = tuple(name for name in FrameRow.model_fields if name not in ("factors", "scores"))
-
-_DTYPES: Final[dict[type, str]] = {bool: "boolean", int: "Int64", float: "Float64", str: "string"}
-_CATEGORIES: Final = frozenset(
-    (
-        *("run", "model", "suite", "scenario", "variant", "status", "invalid_reason", "stage", "adj_stage"),
-        *("failure", "incidents"),
-        *("source", "source_kind", "version", "limit", "error_type", "adjudicated_by"),
-        *("judge_study", "judge_status", "judges", "judged_stage"),
-    )
-)
-
-
-def to_frame(rows: Iterable[FrameRow]) -> pd.DataFrame:
-    """Rows as a table with nullable types: `boolean`, `Int64`, `Float64`, `string` and `category`.
-
-    Columns are those of `COLUMNS` in that order, then `f_` and `s_` columns by name; a factor or score that a row
-    does not have is missing there.
-    """
-    rows = list(rows)
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
-    dtypes = {name: _dtype(name) for name in COLUMNS}
-    for factor in sorted({name for row in rows for name in row.factors}):
-        columns[f"{FACTOR}{factor}"] = [row.factors.get(factor) for row in rows]
-        dtypes[f"{FACTOR}{factor}"] = "category"
-    for score in sorted({name for row in rows for name in row.scores}):
-        columns[f"{SCORE}{score}"] = [row.scores.get(score) for row in rows]
-        dtypes[f"{SCORE}{score}"] = "Float64"
-    return pd.DataFrame(columns, dtype=object).astype(dtypes)
-
-
-def _dtype(name: str) -> str:
-    if name in _CATEGORIES:
-        return "category"
-    annotation = FrameRow.model_fields[name].annotation
-    types = get_args(annotation) or (annotation,)
-    return next(dtype for kind, dtype in _DTYPES.items() if kind in types)

@@ -13,14 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sidedoor.evals.frame.gather import Gathered, NoSampleError, gather
 from sidedoor.evals.frame.problems import MissingSample
-from sidedoor.evals.frame.read import Frame, NoSampleError, read_frame
-from sidedoor.evals.frame.rows import ADJUDICATED
+from sidedoor.evals.frame.rows import ADJUDICATED, FrameRow
 from sidedoor.evals.frame.sources import RUN_MANIFEST, find_sources
-from sidedoor.evals.tally import Fate, ModelTally, fate, tally_model
+from sidedoor.evals.tally import Fate, ModelTally, tally_model
 from sidedoor.scorers.failures import Failure
 from sidedoor.scorers.labels import BINARY_LABELS
 from sidedoor.tasks.yaml_source import SourceError, Strict
@@ -224,7 +223,7 @@ def observe(path: Path) -> Observed:
     if not path.exists():
         raise SourceError(f"{path}: no such run; give the folder of a run (results/runs/<id>)")
     try:
-        return from_frame(read_frame([path]), _manifests(path))
+        return from_samples(gather([path]), _manifests(path))
     except DataError:
         raise
     except NoSampleError as error:
@@ -233,42 +232,40 @@ def observe(path: Path) -> Observed:
         raise DataError(str(error)) from None
 
 
-def from_frame(frame: Frame, manifests: Sequence[Manifest] = ()) -> Observed:
-    """The gate's view of a frame.
+def from_samples(found: Gathered, manifests: Sequence[Manifest] = ()) -> Observed:
+    """The gate's view of what was read.
 
     Raises:
         DataError: samples of several suites, or of runs with different set-ups.
     """
-    suites = sorted(frame.samples["suite"].unique())
+    suites = sorted({row.suite for row in found.rows})
     if len(suites) != 1:
         raise DataError(f"samples of several suites ({', '.join(suites)}): gate one suite at a time")
-    samples = tuple(sorted(_samples(frame.samples), key=_order))
-    absent = frame.missing[["model", "scenario", "variant"]].itertuples(index=False, name=None)
-    missing = Counter(Cell(*(str(value) for value in row)) for row in absent)
+    missing = Counter(Cell(one.model, one.scenario, one.variant) for one in found.missing)
     return Observed(
-        suite=str(suites[0]),
-        runs=tuple(sorted(str(run) for run in frame.samples["run"].unique())),
-        digests=_digests(frame.samples, manifests),
-        samples=samples,
+        suite=suites[0],
+        runs=tuple(sorted({row.run for row in found.rows})),
+        digests=_digests(found.rows, manifests),
+        samples=tuple(sorted(map(_sample, found.rows), key=_order)),
         missing=missing,
-        killed=_killed(zip(frame.missing["model"], frame.missing["killed"], strict=True)),
-        lost=max(missing.total(), sum(one.count for one in frame.problems if one.kind == "missing_samples")),
-        problems=tuple(f"{one.where} {one.what}" for one in frame.problems if one.kind in _LOSSES),
-        mixed=tuple(one.what for one in frame.problems if one.kind == "mixed_content"),
+        killed=_killed(found.missing),
+        lost=max(missing.total(), sum(one.count for one in found.problems if one.kind == "missing_samples")),
+        problems=tuple(f"{one.where} {one.what}" for one in found.problems if one.kind in _LOSSES),
+        mixed=tuple(one.what for one in found.problems if one.kind == "mixed_content"),
     )
 
 
 def _tallies(missing: Sequence[MissingSample]) -> list[ModelTally]:
     """What became of the samples of each model, where none has ended."""
-    counts, killed = Counter(one.model for one in missing), _killed((one.model, one.killed) for one in missing)
+    counts, killed = Counter(one.model for one in missing), _killed(missing)
     return [tally_model(model, Counter(), count, killed.get(model, ())) for model, count in sorted(counts.items())]
 
 
-def _killed(missing: Iterable[tuple[str, Any]]) -> dict[str, list[Failure]]:
+def _killed(missing: Iterable[MissingSample]) -> dict[str, list[Failure]]:
     found: dict[str, list[Failure]] = defaultdict(list)
-    for model, kind in missing:
-        if isinstance(kind, str):  # a table has no None
-            found[model].append(Failure(kind))
+    for one in missing:
+        if one.killed:
+            found[one.model].append(one.killed)
     return dict(found)
 
 
@@ -290,28 +287,16 @@ def _counts(cell: Cell, samples: Sequence[Sample], missing: int) -> CellCounts:
     return CellCounts(**cell._asdict(), samples=len(samples), invalid=invalid, missing=missing, events=events)
 
 
-def _samples(table: pd.DataFrame) -> Iterable[Sample]:
-    place = ["model", "scenario", "variant", "epoch", "status", "failure", "incidents"]
-    identity = ["sample_uuid", "run", "sample_id"]
-    columns = [table[name].astype(object).where(table[name].notna(), None) for name in place + identity]
-    labels = [
-        table[f"{ADJUDICATED}{label}"].astype(object).where(table[f"{ADJUDICATED}{label}"].notna(), None)
-        for label in BINARY_LABELS
-    ]
-    rows = zip(*columns, zip(*labels, strict=True), strict=True)
-    for model, scenario, variant, epoch, status, failure, incidents, uuid, run, sample_id, values in rows:
-        yield Sample(
-            model=str(model),
-            scenario=str(scenario),
-            variant=str(variant),
-            epoch=int(epoch),
-            key=_short(uuid or f"{run}/{model}/{sample_id}"),
-            fate=fate(status, failure, incidents),
-            labels={
-                label: None if value is None else bool(value)
-                for label, value in zip(BINARY_LABELS, values, strict=True)
-            },
-        )
+def _sample(row: FrameRow) -> Sample:
+    return Sample(
+        model=row.model,
+        scenario=row.scenario,
+        variant=row.variant,
+        epoch=row.epoch,
+        key=_short(row.sample_uuid or f"{row.run}/{row.model}/{row.sample_id}"),
+        fate=row.fate,
+        labels={label: getattr(row, f"{ADJUDICATED}{label}") for label in BINARY_LABELS},
+    )
 
 
 def _order(sample: Sample) -> tuple[str, int, str]:
@@ -323,10 +308,9 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
-def _digests(table: pd.DataFrame, manifests: Sequence[Manifest]) -> Digests:
-    contents = table[["scenario", "version", "content_sha256"]].drop_duplicates()
-    rows = contents.astype(object).where(contents.notna(), "").itertuples(index=False, name=None)
-    scenarios = {str(scenario): f"{version} {digest}".strip() for scenario, version, digest in sorted(rows)}
+def _digests(rows: Iterable[FrameRow], manifests: Sequence[Manifest]) -> Digests:
+    contents = sorted({(row.scenario, row.version, row.content_sha256 or "") for row in rows})
+    scenarios = {scenario: f"{version} {digest}".strip() for scenario, version, digest in contents}
     found = {_set_up(manifest) for manifest in manifests}
     if len(found) > 1:
         raise DataError("the runs there had different scorers, images or agents: gate one run at a time")

@@ -7,7 +7,8 @@ from typing import Final
 from rich.console import Console
 
 from sidedoor.evals.frame.export import write_samples
-from sidedoor.evals.frame.read import Frame, Progress, read_frame
+from sidedoor.evals.frame.gather import Progress
+from sidedoor.evals.frame.read import Frame, read_frame
 from sidedoor.evals.report import export, render
 from sidedoor.evals.report.cube import prepare
 from sidedoor.evals.report.data import ReportData

@@ -21,6 +21,15 @@ def test_parquet_gives_the_same_table_with_the_same_types(log: Callable[..., Pat
     assert values(read) == values(samples)
 
 
+def test_columns_that_nobody_filled_have_their_type_in_parquet(log: Callable[..., Path], tmp_path: Path) -> None:
+    samples = read_frame([log(tmp_path / "a.eval", ["quota_boost-A-1"])]).samples
+    assert samples["judge_status"].isna().all()
+    parquet, _ = write_samples(tmp_path / "out", samples)
+    read = pd.read_parquet(parquet)["judge_status"]
+    assert isinstance(read.dtype, pd.CategoricalDtype)
+    assert read.isna().all()
+
+
 def values(table: pd.DataFrame) -> list[tuple[object, ...]]:
     return list(table.astype(object).where(table.notna(), None).itertuples(index=False, name=None))
 

@@ -292,7 +292,7 @@ def test_one_sample_is_a_frame(log: Make, tmp_path: Path) -> None:
 
 
 def test_no_sample_at_all_still_has_every_column(log: Make) -> None:
-    from sidedoor.evals.frame.rows import to_frame
+    from sidedoor.evals.frame.table import to_frame
 
     assert tuple(to_frame([]).columns) == COLUMNS
 
@@ -300,7 +300,7 @@ def test_no_sample_at_all_still_has_every_column(log: Make) -> None:
 def test_a_second_reading_opens_no_log(log: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = log(tmp_path / "a.eval", CELLS)
     first = read_frame([path])
-    monkeypatch.setattr("sidedoor.evals.frame.read.read_log", None)
+    monkeypatch.setattr("sidedoor.evals.frame.gather.read_log", None)
     pd.testing.assert_frame_equal(read_frame([path]).samples, first.samples)
 
 
@@ -359,6 +359,6 @@ def test_many_logs_are_read_by_several_processes_and_give_the_same(
     for name in "abcd":
         log(folder / f"{name}.eval", CELLS)
     alone = read_frame([folder])
-    monkeypatch.setattr("sidedoor.evals.frame.read.PARALLEL_FROM", 2)
+    monkeypatch.setattr("sidedoor.evals.frame.gather.PARALLEL_FROM", 2)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another-cache"))
     pd.testing.assert_frame_equal(read_frame([folder]).samples, alone.samples)

@@ -15,7 +15,8 @@ from inspect_ai.tool import ToolCall
 
 from sidedoor.evals.frame.problems import MissingSample
 from sidedoor.evals.frame.read import Frame
-from sidedoor.evals.frame.rows import LABELS, FrameRow, to_frame, unadjudicated
+from sidedoor.evals.frame.rows import LABELS, FrameRow, unadjudicated
+from sidedoor.evals.frame.table import to_frame
 from sidedoor.scorers.failures import Failure
 from sidedoor.scorers.labels import BINARY_LABELS
 from sidedoor.tasks.catalogue import load_suite
