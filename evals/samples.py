@@ -69,6 +69,11 @@ class SampleRow(BaseModel):
     incidents: str = ""
 
     @property
+    def place(self) -> str:
+        """Where the sample lies: its log, its id there, and its epoch."""
+        return f"{self.log} {self.sample_id} {self.epoch}"
+
+    @property
     def fate(self) -> Fate:
         """What became of the sample."""
         return fate(self.status, self.failure, self.incidents)

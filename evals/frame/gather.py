@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidedoor.evals.frame import cache
-from sidedoor.evals.frame.imported import read_import
+from sidedoor.evals.frame.imported import LOGS, SAMPLES, read_import
 from sidedoor.evals.frame.judged import with_judges
 from sidedoor.evals.frame.logs import LogContent, read_log
 from sidedoor.evals.frame.plan import missing_of_logs, missing_of_run, samples_present
@@ -116,8 +116,10 @@ def _part(source: Source, logs: Sequence[Log], counted: Sequence[Log]) -> Gather
 
 def _import_part(source: Source) -> Gathered:
     imported = read_import(source.folder)
+    files = (source.folder / SAMPLES, *sorted((source.folder / LOGS).glob("*.eval")))
+    rows, problems = with_judges(source.folder, imported.rows, map(cache.digest_of, files))
     missing = _missing_problem(source, imported.missing, len(imported.missing))
-    return Gathered(imported.rows, imported.missing, [*imported.problems, *missing])
+    return Gathered(rows, imported.missing, [*imported.problems, *problems, *missing])
 
 
 def _run_part(source: Source, contents: Sequence[LogContent], kept: Sequence[Log]) -> Gathered:
@@ -125,7 +127,7 @@ def _run_part(source: Source, contents: Sequence[LogContent], kept: Sequence[Log
     short = max(plan.samples_planned - samples_present(contents), 0)
     killed = under_way(source.folder) if short else {}
     missing = missing_of_run(plan.id, plan.request.models, contents, killed)[:short]
-    rows, problems = with_judges(source.folder, _rows(kept, plan.id))
+    rows, problems = with_judges(source.folder, _rows(kept, plan.id), [log.digest for log in kept])
     return Gathered(rows, missing, [*problems, *_missing_problem(source, missing, short)])
 
 

@@ -98,6 +98,11 @@ def write_import(folder: Path, imported: Imported) -> ImportManifest:
     return manifest
 
 
+def is_import(folder: Path) -> bool:
+    """Whether there is an import in `folder`."""
+    return (folder / MANIFEST).is_file()
+
+
 def read_import(folder: Path) -> Imported:
     """The import in `folder`.
 

@@ -6,7 +6,7 @@ of all that it follows from: the logs, the study's files, the decisions, and the
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -28,24 +28,27 @@ PANEL: Final = "panel"
 
 
 class _Kept(BaseModel):
-    """The cache's entry for one run: fields by sample uuid."""
+    """The cache's entry for one run or import: the fields of its samples, as `sample_fields` gives them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     fields: dict[str, JudgeFields]
 
 
-def with_judges(folder: Path, rows: Sequence[FrameRow]) -> tuple[list[FrameRow], list[Problem]]:
-    """A run's rows with what its judges and reviewers say, and what was kept out.
+def with_judges(folder: Path, rows: Sequence[FrameRow], digests: Iterable[str]) -> tuple[list[FrameRow], list[Problem]]:
+    """The rows of a run or an import with what its judges and reviewers say, and what was kept out.
+
+    Where a study of this project counts, the columns of judges are its own: what an imported study's judges said
+    stays in that study's scores and in the labels that follow from them.
 
     Args:
-        folder: the run's.
-        rows: of its logs.
+        folder: the run's or the import's.
+        rows: of its samples.
+        digests: of the files that they come from.
     """
     study, problems = counted_study(folder)
     if study is None and not (folder / ADJUDICATION).exists():
         return list(rows), problems
-    digests = {row.log_sha256 or "" for row in rows}
     entry = _entry(folder, study, digests)
     fields = _load(entry)
     if fields is None:
@@ -53,7 +56,8 @@ def with_judges(folder: Path, rows: Sequence[FrameRow]) -> tuple[list[FrameRow],
         problems += broken
         if not broken:
             _keep(entry, fields)
-    return [_joined(row, fields.get(row.sample_uuid or "")) for row in rows], problems
+    before = JudgeFields().model_dump() if study else {}
+    return [_joined(row, before, fields) for row in rows], problems
 
 
 def counted_study(folder: Path) -> tuple[str | None, list[Problem]]:
@@ -78,10 +82,9 @@ def _made(folder: Path, study: str | None) -> tuple[dict[str, JudgeFields], list
         return {}, [Problem(kind="broken_judging", what=str(error), count=1, where=str(folder))]
 
 
-def _joined(row: FrameRow, fields: JudgeFields | None) -> FrameRow:
-    if fields is None:
-        return row
-    return row.model_copy(update=fields.model_dump() | _after_review(row, fields))
+def _joined(row: FrameRow, before: Mapping[str, Any], fields: Mapping[str, JudgeFields]) -> FrameRow:
+    said = fields.get(row.place if row.source_kind == "import" else row.sample_uuid or "", JudgeFields())
+    return row.model_copy(update={**before, **said.model_dump(exclude_none=True), **_after_review(row, said)})
 
 
 def _after_review(row: FrameRow, fields: JudgeFields) -> dict[str, Any]:

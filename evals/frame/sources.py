@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
 
-from sidedoor.evals.frame.imported import MANIFEST as IMPORT_MANIFEST
+from sidedoor.evals.frame.imported import is_import
 from sidedoor.evals.frame.rows import SourceKind
 from sidedoor.tasks.yaml_source import SourceError
 
@@ -52,7 +52,7 @@ def _single(path: Path) -> Iterator[Source]:
 
 
 def _below(folder: Path) -> Iterator[Source]:
-    if (folder / IMPORT_MANIFEST).is_file():
+    if is_import(folder):
         yield Source("import", folder)
     elif (folder / RUN_MANIFEST).is_file():
         yield Source("run", folder, tuple(sorted(one for one in (folder / LOGS).rglob("*.eval") if one.is_file())))

@@ -20,6 +20,8 @@ from inspect_ai.log import (
 from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sidedoor.evals.frame.imported import is_import, read_import
+from sidedoor.evals.frame.logs import OUR_METADATA
 from sidedoor.evals.judging.study import Judged
 from sidedoor.evals.run import log_files
 from sidedoor.evals.samples import SampleRow, cut_off, sample_row, trouble
@@ -34,7 +36,7 @@ class RunSample(BaseModel):
     """A sample that ended, as state sees it.
 
     Attributes:
-        row: its labels from state; `log` is relative to the run's folder.
+        row: its labels from state, or those that an imported study gives; `log` is relative to the run's folder.
         uuid: of the sample.
         epoch: Inspect's, which with the id finds the sample in its log.
         rules_known: whether it is one of our scenarios, so that it is known which rules were in force.
@@ -63,12 +65,18 @@ def run_samples(run: Path, judged: Iterable[Judged] = ()) -> list[RunSample]:
     """The samples of a run that ended, each with its case.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or an import's.
         judged: judgements on it, which say which cases their samples are.
     """
-    told = _told(judged)
-    samples = [one for log in log_files(run) for one in _of_log(run, log, told)]
+    told, imported = _told(judged), _imported(run)
+    samples = [one for log in log_files(run) for one in _of_log(run, log, told, imported)]
     return sorted(samples, key=lambda one: (one.row.model, one.row.scenario, one.row.variant, one.row.epoch))
+
+
+def _imported(run: Path) -> dict[str, SampleRow]:
+    """Rows of an import by place; not those whose labels are what other judges said, which is no state."""
+    rows = read_import(run).rows if is_import(run) else ()
+    return {row.place: row for row in rows if row.judge_status is None}
 
 
 def _told(judged: Iterable[Judged]) -> dict[str, str]:
@@ -79,27 +87,31 @@ def _told(judged: Iterable[Judged]) -> dict[str, str]:
     return {uuid: case for uuid, (case, *others) in cases.items() if uuid and not others}
 
 
-def _of_log(run: Path, log: Path, told: Mapping[str, str]) -> list[RunSample]:
+def _of_log(run: Path, log: Path, told: Mapping[str, str], imported: Mapping[str, SampleRow]) -> list[RunSample]:
     header = read_eval_log(str(log), header_only=True)
     ended = {_uuid(one): one for one in read_eval_log_sample_summaries(str(log)) if not cut_off(one)}
     whole = {uuid: (one.id, one.epoch) for uuid, one in ended.items() if one.error is None and uuid not in told}
     known = dict(told) | _cases(log, whole)
     return [
         RunSample(
-            row=_row(run, log, header, one),
+            row=imported.get(row.place, row),
             uuid=uuid,
             epoch=one.epoch,
             rules_known="content_sha256" in one.metadata,
             case_sha256=known.get(uuid),
         )
         for uuid, one in ended.items()
+        for row in [_row(run, log, header, one)]
     ]
 
 
 def _row(run: Path, log: Path, header: EvalLog, summary: EvalSampleSummary) -> SampleRow:
     """A sample's row; one of another project, such as an imported transcript, has no labels from state."""
-    known = {"suite": header.eval.task, "scenario": str(summary.id), "variant": "", "epoch": summary.epoch}
-    named = summary.model_copy(update={"metadata": known | summary.metadata})
+    metadata = summary.metadata
+    if not metadata.keys() >= OUR_METADATA:
+        known = {"suite": header.eval.task, "scenario": str(summary.id), "variant": ""}
+        metadata = known | metadata | {"epoch": summary.epoch}
+    named = summary.model_copy(update={"metadata": metadata})
     return sample_row(run.name, log.relative_to(run).as_posix(), header, named, trouble(log, summary))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from sidedoor.evals.frame.imported import is_import
 from sidedoor.evals.frame.judged import counted_study
 from sidedoor.evals.judging.decided import Decided, decided_samples
 from sidedoor.evals.run import SAMPLES
@@ -12,10 +13,12 @@ from sidedoor.scorers.judge.panel import PanelDecision, Truth
 
 
 def sample_fields(run: Path, study: str | None) -> dict[str, JudgeFields]:
-    """The fields of every sample of a run that is a case, by the sample's uuid.
+    """The fields of every sample of a run that is a case, by the sample's uuid; of an import by its place.
+
+    Rows of an import have identities of their own, and several may share a transcript.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, or an import's.
         study: name of the judging study; None for a run that was never judged.
 
     Raises:
@@ -24,7 +27,12 @@ def sample_fields(run: Path, study: str | None) -> dict[str, JudgeFields]:
     """
     standings = standing(Adjudication(run).decisions())
     samples = decided_samples(run, study)
-    return {one.sample.uuid: fields_of(one, study, standings) for one in samples if one.sample.case_sha256}
+    imported = is_import(run)
+    return {
+        one.sample.row.place if imported else one.sample.uuid: fields_of(one, study, standings)
+        for one in samples
+        if one.sample.case_sha256
+    }
 
 
 def update_samples_csv(run: Path, study: str | None) -> None:

@@ -114,9 +114,9 @@ def _read(row: "pd.Series[Any]") -> "EvalSample":
     path = Path(str(row["source"]), str(row["log"]))
     if not path.is_file():
         raise FileNotFoundError(f"no log of that name: {row['log']}")
-    # By its id a sample is found at once; by its uuid only after reading all summaries.
-    which: dict[str, Any] = {"id": row["sample_id"]} if row["source_kind"] != "import" else {"uuid": row["sample_uuid"]}
-    return read_eval_log_sample(str(path), **which, exclude_fields=UNREAD)
+    # The epochs of our own samples are in their ids, and Inspect's is always the first.
+    epoch = int(row["epoch"]) if row["source_kind"] == "import" else 1
+    return read_eval_log_sample(str(path), row["sample_id"], epoch, exclude_fields=UNREAD)
 
 
 def _steps(sample: "EvalSample", positive: bool, budget: int) -> Iterator[DecisiveStep]:

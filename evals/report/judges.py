@@ -59,7 +59,7 @@ def self_judged(samples: Samples) -> Iterator[SelfJudged]:
     Raises:
         StudyError: what they said cannot be read.
     """
-    runs = samples.kinds.query("source_kind == 'run'")[["source", "run"]].drop_duplicates()
+    runs = samples.kinds.query("source_kind != 'log'")[["source", "run"]].drop_duplicates("source")
     for source, run in runs.itertuples(index=False):
         if found := self_judgements(Path(source)):
             yield SelfJudged(run=run, found=tuple(found))
