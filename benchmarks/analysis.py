@@ -7,7 +7,7 @@ and child processes, does so less.
 Logs are made through Inspect's log API and the frame's cache is put beside them, so that the first reading is a first
 one. The million samples (10 models, 50 scenarios, 8 variants, 250 epochs) come from `samples.parquet` as a report
 writes it: it holds the frame as it was, typed, so that it can be analysed without a single log. Read are the columns
-that tables are made of, and those of few values as categories.
+that tables are made of, and those of few values as categories; Arrow reads them while Python imports modules.
 """
 
 import argparse
@@ -59,13 +59,16 @@ told = {"samples": len(frame.samples)}
 """
 ANALYSE = """
 import sys
-import pandas as pd
+from concurrent.futures import ThreadPoolExecutor
 from pyarrow.parquet import ParquetFile
-from sidedoor.evals.frame.problems import MissingSample
-from sidedoor.evals.frame.read import Frame
-from sidedoor.evals.report.findings import analyse
 few = ["log", "log_sha256", "content_sha256"]
-samples = ParquetFile(sys.argv[1], read_dictionary=few).read(sys.argv[2].split(",")).to_pandas()
+with ThreadPoolExecutor(1) as thread:
+    reading = thread.submit(ParquetFile(sys.argv[1], read_dictionary=few).read, sys.argv[2].split(","))
+    import pandas as pd
+    from sidedoor.evals.frame.problems import MissingSample
+    from sidedoor.evals.frame.read import Frame
+    from sidedoor.evals.report.findings import analyse
+samples = reading.result().to_pandas()
 data = analyse(Frame(samples, pd.DataFrame(columns=list(MissingSample.model_fields)), ()))
 told = {"samples": data.samples, "rates": len(data.rates), "effects": len(data.effects), "pairs": len(data.pairs)}
 """

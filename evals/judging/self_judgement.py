@@ -6,10 +6,9 @@ RUN/judging/self/untold, RUN/judging/self/told    studies like any other, in whi
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
-from rich.console import Console
 
 from sidedoor.evals.analysis.differences import newcombe
 from sidedoor.evals.analysis.estimate import Estimate
@@ -19,6 +18,9 @@ from sidedoor.scorers.judge.judgement import Judging, View
 from sidedoor.scorers.judge.panel import Panel
 from sidedoor.scorers.judge.self_judgement import Recognition, own_ruling, recognition
 from sidedoor.scorers.labels import Truth
+
+if TYPE_CHECKING:  # reports read self-judgements, and print none
+    from rich.console import Console
 
 Telling: TypeAlias = Literal["untold", "told"]
 TELLINGS: Final[tuple[Telling, ...]] = ("untold", "told")
@@ -62,7 +64,7 @@ class SelfJudgement(BaseModel):
 
 
 def self_judge(
-    run: Path, view: View, evidence: bool, rubric: str, at_once: int, console: Console
+    run: Path, view: View, evidence: bool, rubric: str, at_once: int, console: "Console"
 ) -> list[SelfJudgement]:
     """Let each model of a run judge its own transcripts, both ways, and compare with state.
 
@@ -114,7 +116,7 @@ def self_judgements(run: Path) -> list[SelfJudgement]:
     return sorted(found, key=lambda one: one.model)
 
 
-def self_judge_command(console: Console, run: Path, view: str, evidence: bool, rubric: str, at_once: int) -> None:
+def self_judge_command(console: "Console", run: Path, view: str, evidence: bool, rubric: str, at_once: int) -> None:
     """Let the models of a run judge themselves and say what came of it (errors as in `self_judge`)."""
     for line in lines(self_judge(run.resolve(), as_view(view), evidence, rubric, at_once, console)):
         console.print(line, highlight=False, soft_wrap=True)
