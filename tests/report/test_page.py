@@ -14,6 +14,7 @@ from sidedoor.evals.report import render
 from sidedoor.evals.report.report import build, write_report
 from sidedoor.scorers.failures import Failure
 from tests.browser import CLIPPED, OUTSIDE, Scheme, Watched
+from tests.report.conftest import make_row
 
 pytestmark = pytest.mark.slow
 
@@ -256,3 +257,16 @@ def test_a_report_of_nothing_known_is_still_a_page(
     assert "Nothing can be said" in watched.page.inner_text("#verdict")
     assert "0.0" not in watched.page.inner_text("#verdict")
     assert watched.ask(OUTSIDE) == []
+
+
+def test_forty_scenarios_are_seen_without_scrolling_sideways(
+    tmp_path: Path, frame: Callable[..., Frame], open_page: Callable[..., Watched]
+) -> None:
+    rows = [make_row(f"m/{model}", f"scenario_number_{n:02}", "A") for model in "ab" for n in range(40)]
+    made = frame(rows)
+    write_report(tmp_path / "out", made, build(made))
+    for width in (390, 1280):
+        watched = open_page(tmp_path / "out" / "report.html", width)
+        assert watched.ask(CLIPPED) == []
+        assert watched.ask(OUTSIDE) == []
+        assert watched.page.locator("#where tbody tr").count() == 40 + 3
