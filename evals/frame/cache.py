@@ -6,6 +6,7 @@ any input: one that is damaged, or that another version wrote, is read from its 
 
 import hashlib
 import os
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +28,7 @@ def remember(path: Path) -> None:
         SourceError: it cannot be read.
     """
     digest = digest_of(path)
-    if load(digest) is None:
+    if not load([digest]):
         keep(digest, read_log(path, digest))
 
 
@@ -44,17 +45,22 @@ def digest_of(path: Path) -> str:
         raise SourceError(f"{path}: {error.strerror}") from None
 
 
-def load(digest: str) -> LogContent | None:
-    """What the log with this digest says; None if it is not known."""
+def load(digests: Iterable[str]) -> dict[str, LogContent]:
+    """What the logs with these digests say, as far as it is known."""
+    folder = _folder()
+    return {digest: content for digest in digests if (content := _load(_entry(folder, digest)))}
+
+
+def _load(entry: Path) -> LogContent | None:
     try:
-        return LogContent.model_validate_json(_entry(digest).read_bytes())
+        return LogContent.model_validate_json(entry.read_bytes())
     except (OSError, ValidationError):
         return None
 
 
 def keep(digest: str, content: LogContent) -> None:
     """Remember what the log with this digest says; a cache that cannot be written only costs time."""
-    entry = _entry(digest)
+    entry = _entry(_folder(), digest)
     temporary = entry.with_suffix(f".{os.getpid()}")
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
@@ -64,8 +70,12 @@ def keep(digest: str, content: LogContent) -> None:
         return
 
 
-def _entry(digest: str) -> Path:
-    return user_cache_path("sidedoor") / "logs" / _reader() / digest[:2] / f"{digest}.json"
+def _folder() -> Path:
+    return user_cache_path("sidedoor") / "logs" / _reader()
+
+
+def _entry(folder: Path, digest: str) -> Path:
+    return folder / digest[:2] / f"{digest}.json"
 
 
 @cache

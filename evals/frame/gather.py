@@ -179,7 +179,7 @@ def _read_all(paths: Sequence[Path], progress: Progress | None) -> dict[Path, tu
     paths = list(dict.fromkeys(paths))
     with ThreadPoolExecutor() as threads:
         digests = dict(zip(paths, threads.map(cache.digest_of, paths), strict=True))
-    known = {digest: content for digest in set(digests.values()) if (content := cache.load(digest))}
+    known = cache.load(set(digests.values()))
     unknown = {digest: path for path, digest in digests.items() if digest not in known}
     done = len(paths) - len(unknown)
     for digest, content in _read_unknown(unknown):
