@@ -12,8 +12,9 @@ THRESHOLDS: Final = (20_000, 10, 10)
 def rare_collections() -> Iterator[None]:
     """Collect cycles at a thirtieth of Python's own rate, and what is loaded already not at all.
 
-    Inspect makes many objects that live as long as their sample. At Python's own rate a fifth of an evaluation's
-    processor time goes into looking through them, and through every module, again and again.
+    Inspect makes many objects that live as long as their sample, and a report many that live as long as it does. At
+    Python's own rate a fifth of an evaluation's processor time goes into looking through them, and through every
+    module, again and again.
     """
     before = gc.get_threshold()
     gc.freeze()

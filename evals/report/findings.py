@@ -19,6 +19,7 @@ from sidedoor.evals.analysis.proportions import wilson_rates
 from sidedoor.evals.frame.problems import Problem
 from sidedoor.evals.frame.read import Frame
 from sidedoor.evals.frame.rows import ADJUDICATED, LABELS
+from sidedoor.evals.garbage import rare_collections
 from sidedoor.evals.report.comparisons import (
     completion_violation,
     concentration,
@@ -62,7 +63,7 @@ def analyse(frame: Frame, *, command: str = "", level: float = LEVEL, seed: int 
     primary = _primary(cubes)
     cube = cubes[primary.id]
     # Numpy draws the nulls of concentration without the interpreter, which meanwhile does the rest.
-    with ThreadPoolExecutor() as pool:
+    with rare_collections(), ThreadPoolExecutor() as pool:
         by_model, by_scenario = (pool.submit(concentration, cube, axis, seed) for axis in ("model", "scenario"))
         compared = pairs(samples, primary, level)
         courses = tuple(episodes(samples, level))
