@@ -3,10 +3,11 @@
 import json
 import os
 import platform
+import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -128,6 +129,22 @@ async def timed(times: list[float], work: Callable[..., Awaitable[Any]], *argume
     result = await work(*arguments)
     times.append(time.perf_counter() - start)
     return result
+
+
+def summary(times: Sequence[float]) -> dict[str, float]:
+    """How many there are, and how they are spread."""
+    ordered = sorted(times)
+
+    def at(share: float) -> float:
+        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 5)
+
+    return {
+        "n": len(times),
+        "median": round(statistics.median(times), 5),
+        "p95": at(0.95),
+        "p99": at(0.99),
+        "min": round(ordered[0], 5),
+    }
 
 
 def keep(path: Path, result: dict[str, Any]) -> None:

@@ -3,9 +3,12 @@
     python benchmarks/overhead.py [--repeat 5] [--json results/benchmarks/overhead.json]
 
 Times are wall seconds on this machine; compare rows of one run only, because machines are noisy. The floor is what
-the engine itself needs: create, start, one exec and remove through its API. Inspect's own providers run the same
-commands: `local`, which isolates nothing, and `docker`, where its requirements are met (Engine 24.0.6, Compose 2.21);
-otherwise the table says that they are not.
+the engine and the commands need by themselves: a container of the same configuration is created and started through
+the API, one exec in it forks and executes the same login shells with the same programs one after another, and the
+container is removed. Nothing of ours is in it: `sleep` instead of the world, a line of Perl instead of a program that
+asks the world, no files, journal or evidence. Inspect's own providers run the same commands: `local`, which isolates
+nothing, and `docker`, where its requirements are met (Engine 24.0.6, Compose 2.21); otherwise the table says that they
+are not.
 """
 
 import argparse
@@ -13,7 +16,6 @@ import asyncio
 import json
 import re
 import shutil
-import statistics
 import subprocess
 import tempfile
 import time
@@ -25,7 +27,7 @@ from typing import Any
 from inspect_ai.util import SandboxEnvironment
 from inspect_ai.util._sandbox.docker.docker import DockerSandboxEnvironment
 from inspect_ai.util._sandbox.local import LocalSandboxEnvironment
-from measuring import keep, machine_facts, timed, usable
+from measuring import keep, machine_facts, summary, timed, usable
 from rich.console import Console
 from rich.table import Table
 
@@ -45,6 +47,14 @@ AT_ONCE = (1, 2, 8, 32)
 RUN = "benchmark"
 STOCK_ENGINE, STOCK_COMPOSE = (24, 0, 6), (2, 21, 0)
 LIMIT = 1 << 20
+# A world's programs are small Perl programs that print what they are answered.
+ANSWER = "job-1 running"
+FLOOR_COMMANDS = f"""
+for pair in $(seq {COMMANDS // 2}); do
+    bash --login -c 'cat /etc/bash.bashrc'
+    bash --login -c "perl -e 'print qq({ANSWER}\\n)'"
+done
+"""
 
 Seconds = list[float]
 Once = Callable[[], Awaitable[None]]
@@ -81,8 +91,11 @@ async def floor(engine: Engine, image: str, spec: WorkplaceSpec) -> None:
     await engine.create(container_config(image, spec, labels(RUN, 600)) | {"Cmd": ["sleep", "600"]}, name)
     try:
         await engine.start(name)
-        stream = await engine.execute(name, ["true"], "1000:1000")
+        stream = await engine.execute(name, ["sh", "-c", FLOOR_COMMANDS], "1000:1000")
+        said = b"".join([piece async for piece in stream.output()])
         stream.close()
+        if said.count(ANSWER.encode()) != COMMANDS // 2 or stream.stderr:
+            raise RuntimeError(f"the floor's commands failed: {stream.stderr!r}")
     finally:
         await engine.remove(name)
 
@@ -193,7 +206,13 @@ async def measure(repeat: int) -> dict[str, Any]:
         if name == "docker":
             engine, image = connect(), provider.image
             for _ in range(repeat):
-                await timed(found.setdefault("floor: create, start, exec, remove", []), floor, engine, image, spec)
+                await timed(
+                    found.setdefault(f"floor: create, start, {COMMANDS} commands, remove", []),
+                    floor,
+                    engine,
+                    image,
+                    spec,
+                )
             per_episode |= await rates("floor", partial(floor, engine, image, spec), repeat)
             result["engine"] = engine.client.version()["Version"]
     local = partial(stock_episode, LocalSandboxEnvironment, None, ["bash", "-c", "true"])  # without this user's profile
@@ -202,24 +221,13 @@ async def measure(repeat: int) -> dict[str, Any]:
         result["did_not_run"]["Inspect's docker provider"] = obstacle
     else:
         per_episode |= await stock_docker(PROVIDERS["docker"].image, repeat)
+    floors = {n: per_episode.get(f"floor, {n} at once") for n in AT_ONCE}
     return result | {
+        "docker_to_floor": {
+            n: round(per_episode[f"sidedoor, docker, {n} at once"] / s, 2) for n, s in floors.items() if s
+        },
         "parts_seconds": {name: summary(times) for name, times in found.items()},
         "seconds_per_episode": {name: round(value, 4) for name, value in per_episode.items()},
-    }
-
-
-def summary(times: Seconds) -> dict[str, float]:
-    ordered = sorted(times)
-
-    def at(share: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 5)
-
-    return {
-        "n": len(times),
-        "median": round(statistics.median(times), 5),
-        "p95": at(0.95),
-        "p99": at(0.99),
-        "min": round(ordered[0], 5),
     }
 
 
@@ -234,6 +242,9 @@ def show(result: dict[str, Any]) -> None:
     for name, seconds in result["seconds_per_episode"].items():
         table.add_row(name, f"{seconds:.3f}", f"{60 / seconds:.0f}")
     console.print(table)
+    if result["docker_to_floor"]:
+        ratios = ", ".join(f"{ratio:.2f} with {n}" for n, ratio in result["docker_to_floor"].items())
+        console.print(f"docker, in floors, at once: {ratios}", highlight=False)
     for name, obstacle in result["did_not_run"].items():
         console.print(f"{name} did not run: {obstacle}", highlight=False)
 
