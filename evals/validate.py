@@ -127,6 +127,7 @@ def _in_machines(
             log_realtime=False,
             score_display=False,  # nobody sees it, and it copies every score so far about once a second
             max_samples=max_samples,
+            ctl_server=False,  # nobody steers it
         )
         got = {str(sample.id): sample for sample in read_eval_log_sample_summaries(log.location)}
     for cell in cells:

@@ -61,11 +61,8 @@ class Gateway:
         Raises:
             GatewayError: the world did not start within 30 s; the message has the last line that it printed.
         """
-        plan: dict[str, Any] = {"world": None, "lifetime": spec.lifetime_s}
-        if spec.world is not None:
-            bundle = spec.world.model_dump(mode="json")
-            plan |= {"world": bundle.pop("entry"), **bundle}
-        await self._order({"boot": plan})
+        world = "null" if spec.world is None else spec.world.model_dump_json()
+        await self._order(f'{{"boot": {{"lifetime": {spec.lifetime_s}, "world": {world}}}}}')
         if not await self._either(self._ready, BOOT_S):
             raise GatewayError(f"the world did not start: {self._last_words()}")
 
@@ -75,7 +72,7 @@ class Gateway:
         Raises:
             GatewayError: it did not confirm within 10 s.
         """
-        await self._order({"close": True})
+        await self._order('{"close": true}')
         if not await self._either(self._finished, CLOSE_S):
             raise GatewayError(f"the gateway did not close: {self._last_words()}")
 
@@ -86,9 +83,9 @@ class Gateway:
         with contextlib.suppress(asyncio.CancelledError):
             await self._reader
 
-    async def _order(self, message: dict[str, Any]) -> None:
+    async def _order(self, message: str) -> None:
         try:
-            await self._stream.send(json.dumps(message).encode() + b"\n")
+            await self._stream.send(message.encode() + b"\n")
         except StreamClosedError as error:
             raise GatewayError(f"the gateway is gone: {self._last_words()}") from error
 

@@ -21,8 +21,8 @@ AGENT_UID: Final = 1000
 AGENT_HOME: Final = "/home/operator"
 DESK: Final = "/opt/desk"
 DESK_UID: Final = 990
-SESSION_COMMAND: Final = ("/usr/bin/python3", "-I", "-S", "/usr/lib/shelld/session.py")
-GATEWAY_COMMAND: Final = ("/usr/bin/python3", "-I", "-S", "/usr/lib/opsd/gateway.py")
+SESSION_COMMAND: Final = ("/usr/bin/python3", "-I", "-S", "/usr/lib/shelld/session.pyc")
+GATEWAY_COMMAND: Final = ("/usr/bin/python3", "-I", "-S", "/usr/lib/opsd/gateway.pyc")
 
 HOME_BYTES: Final = 128 * MEBIBYTE
 TMP_BYTES: Final = 64 * MEBIBYTE

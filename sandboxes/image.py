@@ -60,6 +60,7 @@ RUN echo '{AGENT_USER}:x:{AGENT_UID}:{AGENT_UID}:{AGENT_USER.capitalize()}:{AGEN
  && echo 'opsd:x:{DESK_UID}:{DESK_UID}:Desk service:/nonexistent:/usr/sbin/nologin' >> /etc/passwd \\
  && echo 'opsd:x:{DESK_UID}:' >> /etc/group \\
  && mkdir -p {AGENT_HOME} /opt/desk \\
+ && python3 -I -m compileall -q -b --invalidation-mode unchecked-hash /usr/lib/opsd /usr/lib/shelld \\
  && chown -R 0:{DESK_UID} /usr/lib/opsd && chmod 0750 /usr/lib/opsd && chmod 0640 /usr/lib/opsd/* \\
  && rm -rf /var/tmp && ln -s /tmp /var/tmp \\
  && rm -rf /etc/apt/apt.conf.d/99* /etc/apt/auth.conf* /var/log/* \\

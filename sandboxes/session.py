@@ -8,15 +8,21 @@ import asyncio
 import contextlib
 import errno
 import itertools
-import json
 import os
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from sidedoor.sandboxes.streams import Stream, StreamClosedError
 
 _HEADER: Final = struct.Struct("!IIc")
+_ENDING: Final = struct.Struct("!ci??")
+_ERROR: Final = struct.Struct("!i")
+_LENGTH: Final = struct.Struct("!I")
+_FAILED: Final[Mapping[bytes, Literal["program", "cwd"]]] = {b"p": "program", b"c": "cwd"}
+_ENDINGS: Final = {b"x", b"t", b"k", *_FAILED}
+_MAX_OUTCOME: Final = 16
 _CHUNK: Final = 1 << 18
 _MAX_FRAME: Final = 1 << 20
 _GRACE_S: Final = 10.0
@@ -39,6 +45,12 @@ class SessionLostError(ConnectionError):
         self.trouble: Trouble = trouble
         self.stdout = stdout
         self.stderr = stderr
+
+
+def encode(*texts: str) -> bytes:
+    """An order for a program in the machine: texts, each with its length before it."""
+    parts = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return b"".join(_LENGTH.pack(len(part)) + part for part in parts)
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,7 @@ class Finished:
 
 @dataclass
 class _Pending:
-    answer: asyncio.Future[tuple[bytes, dict[str, Any]]]
+    answer: asyncio.Future[tuple[bytes, bytes]]
     limit: int
     received: dict[bytes, bytearray] = field(
         default_factory=lambda: {b"o": bytearray(), b"e": bytearray(), b"d": bytearray()}
@@ -103,14 +115,14 @@ class Session:
         Raises:
             SessionLostError: the session ended before the command did.
         """
-        order = {"argv": argv, "cwd": cwd, "env": env, "timeout": timeout, "limit": limit}
+        seconds = "" if timeout is None else str(timeout)
+        settings = (f"{name}={value}" for name, value in env.items())
+        order = (cwd, seconds, str(limit), str(len(argv)), *argv, *settings)
         patience = None if timeout is None else timeout + _GRACE_S
         kind, outcome, received = await self._request(b"R", order, stdin, limit, patience)
-        if kind == b"f":  # not even its pipes could be made
-            outcome = {"failed": "program", "errno": outcome.get("errno"), "cut": [False, False]}
         try:
-            return _finished(outcome, received)
-        except (KeyError, TypeError, ValueError) as error:
+            return _finished(kind, outcome, received)
+        except (struct.error, ValueError) as error:
             self._give_up("malformed")
             raise SessionLostError("malformed") from error
 
@@ -121,7 +133,7 @@ class Session:
             OSError: the subclass that fits; `errno.EFBIG` if it is longer than `limit` bytes.
             SessionLostError: the session ended first.
         """
-        kind, outcome, received = await self._request(b"G", {"path": path, "limit": limit}, None, limit, FILE_S)
+        kind, outcome, received = await self._request(b"G", (path, str(limit)), None, limit, FILE_S)
         _check(kind, outcome, path)
         return bytes(received[b"d"])
 
@@ -132,8 +144,7 @@ class Session:
             OSError: the subclass that fits.
             SessionLostError: the session ended first.
         """
-        order = {"path": path, "executable": executable}
-        kind, outcome, _ = await self._request(b"W", order, content, 0, FILE_S)
+        kind, outcome, _ = await self._request(b"W", (path, "x" if executable else ""), content, 0, FILE_S)
         _check(kind, outcome, path)
 
     async def close(self) -> None:
@@ -144,8 +155,8 @@ class Session:
             await self._reader
 
     async def _request(
-        self, kind: bytes, order: dict[str, Any], upload: bytes | None, limit: int, patience: float | None
-    ) -> tuple[bytes, dict[str, Any], dict[bytes, bytearray]]:
+        self, kind: bytes, order: Sequence[str], upload: bytes | None, limit: int, patience: float | None
+    ) -> tuple[bytes, bytes, dict[bytes, bytearray]]:
         if self.trouble is not None:
             raise SessionLostError(self.trouble)
         number = next(self._numbers)
@@ -167,8 +178,8 @@ class Session:
             del self._pending[number]
         return answer, outcome, pending.received
 
-    async def _send(self, number: int, kind: bytes, order: dict[str, Any], upload: bytes | None) -> None:
-        first = _frame(number, kind, json.dumps(order).encode())
+    async def _send(self, number: int, kind: bytes, order: Sequence[str], upload: bytes | None) -> None:
+        first = _frame(number, kind, encode(*order))
         if upload is None:
             await self._stream.send(first)
             return
@@ -222,38 +233,32 @@ class Session:
         if kind in pending.received:
             pending.received[kind] += payload
             return len(pending.received[kind]) <= pending.limit
-        if kind not in (b"x", b"z", b"f"):
+        if kind not in (b"x", b"z", b"f") or len(payload) > _MAX_OUTCOME:
             return False
-        try:
-            outcome = json.loads(payload)
-        except ValueError:
-            return False
-        if not isinstance(outcome, dict):
-            return False
-        pending.answer.set_result((kind, outcome))
+        pending.answer.set_result((kind, payload))
         return True
 
 
-def _finished(outcome: dict[str, Any], received: dict[bytes, bytearray]) -> Finished:
-    status, failed = outcome.get("exit"), outcome.get("failed")
-    if failed not in (None, "program", "cwd"):
-        raise ValueError(failed)
-    first, second = outcome["cut"]
+def _finished(kind: bytes, outcome: bytes, received: dict[bytes, bytearray]) -> Finished:
+    if kind == b"f":  # not even its pipes could be made
+        outcome = _ENDING.pack(b"p", *_ERROR.unpack(outcome), False, False)
+    how, number, *cut = _ENDING.unpack(outcome)
+    if how not in _ENDINGS:
+        raise ValueError(how)
     return Finished(
-        exit=None if status is None else int(status),
-        timed_out=bool(outcome.get("timed_out")),
-        failed=failed,
-        errno=int(outcome.get("errno") or errno.EIO),
+        exit=number if how == b"x" else None,
+        timed_out=how == b"t",
+        failed=_FAILED.get(how),
+        errno=number or errno.EIO,
         stdout=bytes(received[b"o"]),
         stderr=bytes(received[b"e"]),
-        cut=(bool(first), bool(second)),
+        cut=(cut[0], cut[1]),
     )
 
 
-def _check(kind: bytes, outcome: dict[str, Any], path: str) -> None:
+def _check(kind: bytes, outcome: bytes, path: str) -> None:
     if kind != b"z":
-        number = outcome.get("errno")
-        number = number if isinstance(number, int) else errno.EIO
+        number = _ERROR.unpack(outcome)[0] if len(outcome) == _ERROR.size else errno.EIO
         raise OSError(number, os.strerror(number), path)
 
 

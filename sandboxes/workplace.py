@@ -118,7 +118,7 @@ class Workplace:
             outcome = "not_started"
             raise
         finally:
-            seconds = round(time.monotonic() - started, 3)
+            seconds = round(time.monotonic() - started, 4)
             self._commands[index] = ExecutedCommand(
                 index=index + 1, argv=tuple(argv), exit=status, outcome=outcome, seconds=seconds
             )

@@ -3,7 +3,8 @@
 One class serves two places. Inside the container it answers the agent's calls; on the host the scorer feeds it
 the recorded calls again and compares every answer. Both must agree to the byte whatever the Python version, so this
 module and every `world.py` use the standard library only, draw nothing at random, read no real clock, and
-parse arguments with the small parser below (argparse words its messages differently between releases).
+parse arguments with the small parser below (argparse words its messages differently between releases). It is loaded at
+the start of every episode: what takes long to import or to compile is left to the calls that need it.
 
 Vocabulary: a *call* is one invocation of a program; a handler changes `state`, lets simulated time pass, prints, and
 *marks* what the call meant. Everything that decides a label is in the marks, the state, and the clock.
@@ -12,10 +13,8 @@ Vocabulary: a *call* is one invocation of a program; a handler changes `state`, 
 import datetime as dt
 import functools
 import hashlib
-import inspect
 import json
 import re
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, NoReturn, TypeAlias
 
@@ -338,8 +337,8 @@ class World:
         return "call", 0
 
     def _declared_commands(self) -> dict[tuple[str, ...], Command]:
-        methods = inspect.getmembers(type(self), callable)
-        specs = [getattr(method, _COMMAND_ATTRIBUTE, None) for _, method in methods]
+        methods = [getattr(type(self), name) for name in dir(type(self))]
+        specs = [getattr(method, _COMMAND_ATTRIBUTE, None) for method in methods]
         return {spec.words: spec for spec in specs if spec is not None}
 
     def _parse(self, argv: Sequence[str]) -> tuple[Command, dict[str, Any]]:
@@ -434,27 +433,27 @@ def _convert(name: str, argument: Argument, text: str) -> Any:
 
 
 # Only what every Python reads alike, and nothing so large that a handler's arithmetic or JSON could fail on it.
-_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,12}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})")
-_DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})(?:m|min)?)?")
+_INTEGER = r"[+-]?[0-9]{1,12}"
+_NUMBER = r"[+-]?(?:[0-9]{1,12}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})"
+_DURATION = r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})(?:m|min)?)?"
 _LONGEST_WAIT = 60 * 24 * 31
 
 
 def _integer(text: str) -> int:
-    if not _INTEGER.fullmatch(text):
+    if not re.fullmatch(_INTEGER, text):
         raise ValueError(text)
     return int(text)
 
 
 def _number(text: str) -> float:
-    if not _NUMBER.fullmatch(text):
+    if not re.fullmatch(_NUMBER, text):
         raise ValueError(text)
     return float(text)
 
 
 def _duration(text: str) -> int:
     """Minutes in `90m`, `2h`, `1h30m` or a bare number of minutes."""
-    found = _DURATION.fullmatch(text)
+    found = re.fullmatch(_DURATION, text)
     hours, minutes = found.groups(default="0") if found else ("0", "0")
     total = int(hours) * 60 + int(minutes)
     if not 0 < total <= _LONGEST_WAIT:
@@ -490,6 +489,8 @@ def _usage_line(spec: Command) -> str:
 
 
 def _command_help(spec: Command) -> str:
+    import textwrap
+
     lines = [_usage_line(spec), "", spec.summary]
     if spec.arguments:
         names = [f"{a.name} {a.placeholder}" if a.is_option and a.kind != "flag" else a.name for a in spec.arguments]

@@ -8,10 +8,12 @@ process outside. What it can see of its own making (mounts, command lines, names
 Everything writable is a tmpfs of the machine's own, bounded in size, and gone with its last process.
 """
 
+import functools
 import os
 import platform
+import subprocess
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from sidedoor.sandboxes.embedded.base import TOP, Base
 from sidedoor.sandboxes.embedded.desks import machine_user
@@ -29,6 +31,7 @@ from sidedoor.sandboxes.hardening import (
     VOLUME_INODES,
 )
 from sidedoor.sandboxes.image import PROFILE, guest_program
+from sidedoor.sandboxes.session import encode
 
 SHELLD: Final = "/usr/local/lib/shelld"
 OPSD: Final = "/usr/local/lib/opsd"
@@ -50,6 +53,14 @@ opsd:x:{DESK_UID}:{DESK_UID}:Desk service:/nonexistent:/usr/sbin/nologin
 }
 CLOSED: Final = ("shadow", "gshadow")
 FROM_THE_BASE: Final = ("alternatives", "ld.so.cache", "localtime")
+TRIAL_S: Final = 20
+COMPILE: Final = """
+import importlib.util, marshal, sys
+code = compile(sys.stdin.buffer.read(), sys.argv[1], "exec", dont_inherit=True)
+sys.stdout.buffer.write(importlib.util.MAGIC_NUMBER + bytes([1]) + bytes(11) + marshal.dumps(code))
+"""
+"""Python text: from a program to the content of a `.pyc` file that is never compared with its source."""
+
 FOLDERS: Final = ("/boot", "/home", "/media", "/mnt", "/opt", "/run", "/srv", "/sys", "/var/lib", "/var/log")
 
 
@@ -84,9 +95,9 @@ class Recipe:
         os.lseek(descriptor, 0, os.SEEK_SET)
         return descriptor
 
-    def file(self, path: str, text: str, mode: int = 0o644) -> None:
-        """Add a file with a text."""
-        self.say("--perms", f"{mode:04o}", "--file", self.data(text.encode()), path)
+    def file(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Add a file."""
+        self.say("--perms", f"{mode:04o}", "--file", self.data(content), path)
 
     def command(self, bwrap: str, *argv: str) -> list[str]:
         """The command line that starts a program by this recipe; the options themselves stay out of sight."""
@@ -97,7 +108,7 @@ def services_machine(base: Base) -> Recipe:
     """The machine of the services: their programs, and nothing else; each gets its folder as a descriptor."""
     recipe = _machine(base)
     for name in ("opsd.py", "gateway.py", "client.pl"):
-        recipe.file(f"{OPSD}/{name}", guest_program(name))
+        recipe.file(f"{OPSD}/{name}", guest_program(name).encode())
     _finish(recipe)
     return recipe
 
@@ -106,12 +117,12 @@ def agent_machine(base: Base, desk: str, hostname: str) -> Recipe:
     """The machine of the agent: an office computer."""
     recipe = _machine(base)
     recipe.say("--hostname", hostname)
-    for name in ("shelld.py", "session.py"):
-        recipe.file(f"{SHELLD}/{name}", guest_program(name))
+    for name in ("shelld", "session"):
+        recipe.file(f"{SHELLD}/{name}.pyc", compiled(base, name))
     for name, text in {**ETC, "hostname": f"{hostname}\n"}.items():
-        recipe.file(f"/etc/{name}", text)
+        recipe.file(f"/etc/{name}", text.encode())
     for name in CLOSED:
-        recipe.file(f"/etc/{name}", "", 0)
+        recipe.file(f"/etc/{name}", b"", 0)
     for name in FROM_THE_BASE:
         recipe.say("--ro-bind-try", base.root / "etc" / name, f"/etc/{name}")
     recipe.say("--symlink", "../usr/lib/os-release", "/etc/os-release")
@@ -127,6 +138,28 @@ def agent_machine(base: Base, desk: str, hostname: str) -> Recipe:
     return recipe
 
 
+@functools.cache
+def compiled(base: Base, name: str) -> bytes:
+    """One of the programs that run inside, as the base's own Python compiles it. Blocks for an instant, once.
+
+    Raises:
+        CalledProcessError, TimeoutExpired: machines cannot be started here.
+    """
+    with _machine(base) as recipe:
+        _finish(recipe)
+        command = started(recipe, *PYTHON, "-c", COMPILE, f"{SHELLD}/{name}.py")
+        source = guest_program(f"{name}.py").encode()
+        return subprocess.run(
+            command,
+            input=source,
+            pass_fds=recipe.descriptors,
+            capture_output=True,
+            timeout=TRIAL_S,
+            check=True,
+            cwd="/",
+        ).stdout
+
+
 def started(recipe: Recipe, *argv: str) -> list[str]:
     """The command line that starts a program by a recipe, without root's rights."""
     bubblewrap, user = recipe.command("bwrap", *argv), machine_user()
@@ -135,15 +168,12 @@ def started(recipe: Recipe, *argv: str) -> list[str]:
     return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--", *bubblewrap]
 
 
-def limits(lifetime_s: int, *, grouped: bool) -> dict[str, Any]:
+def limits(lifetime_s: int, *, grouped: bool) -> bytes:
     """What the first process of the agent's machine has to hold it to; in a control group, memory is seen to."""
-    each = {"CORE": 0, "NOFILE": 1024, "FSIZE": HOME_BYTES, "NPROC": PIDS}
-    return {
-        "lifetime": lifetime_s,
-        "memory": None if grouped else MEMORY_BYTES,
-        "files": 2 * VOLUME_INODES,
-        "each": each if grouped else each | {"AS": MEMORY_BYTES},
-    }
+    memory = "" if grouped else str(MEMORY_BYTES)
+    each = {"CORE": 0, "NOFILE": 1024, "FSIZE": HOME_BYTES, "NPROC": PIDS} | ({} if grouped else {"AS": MEMORY_BYTES})
+    settings = (f"{name}={most}" for name, most in each.items())
+    return encode(str(lifetime_s), memory, str(2 * VOLUME_INODES), *settings)
 
 
 def _machine(base: Base) -> Recipe:

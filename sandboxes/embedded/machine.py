@@ -6,7 +6,6 @@ ended all the others. What it leaves in those folders stays readable through the
 """
 
 import asyncio
-import json
 import os
 import socket
 from collections.abc import Callable, Iterable
@@ -139,12 +138,11 @@ class EmbeddedMachine:
     def _start_agent(self, shared: str) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, agent_machine(self._base, shared, self._spec.hostname) as recipe:
-            command = started(recipe, *PYTHON, f"{SHELLD}/shelld.py")
+            command = started(recipe, *PYTHON, f"{SHELLD}/shelld.pyc")
             if self._group is not None:
                 command = joining(self._group, command)
             self._agent = Child(command, theirs.fileno(), recipe.descriptors, self._on_agent_end)
-        orders = limits(self._spec.lifetime_s, grouped=self._group is not None)
-        self._control.send(json.dumps(orders).encode())
+        self._control.send(limits(self._spec.lifetime_s, grouped=self._group is not None))
         self._introduction = asyncio.create_task(self._meet(self._control, self._agent))
 
     async def _meet(self, control: socket.socket, agent: Child) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 
 from sidedoor.sandboxes.embedded.base import find_base
-from sidedoor.sandboxes.embedded.bubblewrap import PYTHON, agent_machine, started
+from sidedoor.sandboxes.embedded.bubblewrap import PYTHON, TRIAL_S, agent_machine, started
 from sidedoor.sandboxes.embedded.desks import Desk, end_users, others_desks, remove
 from sidedoor.sandboxes.embedded.groups import delegated_group, groups_left, remove_group
 from sidedoor.sandboxes.embedded.machine import EmbeddedMachine
@@ -24,7 +24,6 @@ from sidedoor.sandboxes.spec import WorkplaceSpec
 KERNEL: Final = (5, 14)
 """Since then the number of processes is limited per user namespace, and not over all of a user's."""
 
-TRIAL_S: Final = 20
 ADVICE: Final = (
     ("Unknown option", "it is too old: install bubblewrap 0.6 or newer"),
     ("mount proc", "an outer container hides parts of /proc: run that with systempaths=unconfined"),
@@ -129,17 +128,17 @@ def _trial() -> str | None:
     try:
         with agent_machine(find_base(), str(desk.shared), "trial") as recipe:
             command = started(recipe, *PYTHON, "-c", "pass")
-            done = subprocess.run(
-                command, pass_fds=recipe.descriptors, capture_output=True, timeout=TRIAL_S, check=False, cwd="/"
+            subprocess.run(
+                command, pass_fds=recipe.descriptors, capture_output=True, timeout=TRIAL_S, check=True, cwd="/"
             )
     except subprocess.TimeoutExpired:
         return f"a trial did not end within {TRIAL_S} s"
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.decode("utf-8", "replace").strip().splitlines()
+        said = (lines or [f"a trial ended with status {error.returncode}"])[-1]
+    else:
+        return None
     finally:
         desk.remove()
-    if done.returncode == 0:
-        return None
-    said = (
-        done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"a trial ended with status {done.returncode}"]
-    )[-1]
     advice = next((text for part, text in ADVICE if part in said), "see `bwrap --help`")
     return f"{said}; {advice}"

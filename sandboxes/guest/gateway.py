@@ -183,9 +183,10 @@ class Desk:
 
     def boot(self, plan: Mapping[str, Any]) -> None:
         signal.alarm(plan["lifetime"])
-        if plan["world"] is not None:
-            load(plan["modules"])
-            self.world = named(plan["world"])(plan["factors"], plan["facts"])
+        world = plan["world"]
+        if world is not None:
+            load(world["modules"])
+            self.world = named(world["entry"])(world["factors"], world["facts"])
             self.programs = frozenset(self.world.programs())
             self.install()
             self.listen()

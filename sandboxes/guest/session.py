@@ -1,10 +1,12 @@
 """Command session: runs commands and reads and writes files for whoever holds the other end of its standard streams.
 
-Frames in both directions are a header (payload bytes, request number, kind) and a payload. Orphans of commands become
+Frames in both directions are a header (payload bytes, request number, kind) and a payload. An order is a list of texts,
+each with its length before it; how a command ended is a few bytes (importing json would take as long as a command
+does). Orphans of commands become
 children of this process, so that a time-out can end a command's whole tree, whatever it has done to its sessions and
 process groups. A command is over when its main process is; what it left in the background lives on.
 """
-# pathlib and typing take longer to import than everything else here together
+# pathlib, json and typing take longer to import than everything else here together
 # ruff: noqa: PTH103, PTH118, PTH120, PTH123, PTH208
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import contextlib
 import ctypes
 import errno
 import fcntl
-import json
 import os
 import selectors
 import signal
@@ -25,12 +26,15 @@ import time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any, NoReturn, TypeAlias
+    from typing import NoReturn, TypeAlias
 
-    Order: TypeAlias = dict[str, Any]
     Work: TypeAlias = "Command | Upload"
 
 HEADER = struct.Struct("!IIc")  # payload bytes, request, kind
+LENGTH = struct.Struct("!I")
+ENDING = struct.Struct("!ci??")  # how a command ended, its status or an error's number, whether each output was cut
+ERROR = struct.Struct("!i")
+EXITED, TIMED_OUT, CANCELLED = b"x", b"t", b"k"
 CHUNK = 1 << 17
 MAX_FRAME = 1 << 22
 PR_SET_DUMPABLE = 4
@@ -52,11 +56,32 @@ ENVIRONMENT = {
 libc = ctypes.CDLL(None, use_errno=True)
 
 
+outgoing = bytearray()  # frames that go out together when there is nothing else to do: each write wakes many processes
+
+
 def send(request: int, kind: bytes, payload: bytes = b"") -> None:
-    """Write one frame to standard output, all of it."""
-    data = memoryview(HEADER.pack(len(payload), request, kind) + payload)
+    """Put one frame out."""
+    outgoing.extend(HEADER.pack(len(payload), request, kind) + payload)
+    if len(outgoing) > CHUNK:
+        flush()
+
+
+def flush() -> None:
+    """Write what is to go out to standard output, all of it."""
+    data = bytes(outgoing)
+    outgoing.clear()
     while data:
         data = data[os.write(1, data) :]
+
+
+def texts(payload: bytes) -> Iterator[str]:
+    """The parts of an order."""
+    start = 0
+    while start < len(payload):
+        start += LENGTH.size
+        end = start + LENGTH.unpack_from(payload, start - LENGTH.size)[0]
+        yield payload[start:end].decode("utf-8", "surrogatepass")
+        start = end
 
 
 def fault(number: int) -> OSError:
@@ -113,13 +138,26 @@ class CannotStartError(Exception):
     """A command could not be started.
 
     Attributes:
-        place: `cwd` or `program`.
+        place: what was in the way, `c` for its folder or `p` for the program.
         errno: why.
     """
 
-    def __init__(self, place: str, number: int) -> None:
+    def __init__(self, place: bytes, number: int) -> None:
         super().__init__(place)
         self.place, self.errno = place, number
+
+
+class Order:
+    """What is to be run: folder, seconds or nothing, bytes to keep, count of arguments, these, and `NAME=value`s."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.cwd, seconds, limit, count, *rest = texts(payload)
+        self.timeout = float(seconds) if seconds else NEVER
+        self.limit = int(limit)
+        self.argv = rest[: int(count)]
+        self.environment = dict(ENVIRONMENT)
+        for setting in rest[int(count) :]:
+            name, _, self.environment[name] = setting.partition("=")
 
 
 def spawn(order: Order, streams: Sequence[int]) -> int:
@@ -127,16 +165,15 @@ def spawn(order: Order, streams: Sequence[int]) -> int:
 
     A fork would copy this interpreter page by page, which takes longer than most commands do.
     """
-    environment = {**ENVIRONMENT, **order["env"]}
-    place = "cwd"
+    place = b"c"
     try:
-        os.chdir(os.path.join(HOME, order["cwd"]))
-        place = "program"
-        os.putenv("PATH", environment["PATH"])  # this is where it looks for programs, and not in `environment`
+        os.chdir(os.path.join(HOME, order.cwd))
+        place = b"p"
+        os.putenv("PATH", order.environment["PATH"])  # where it looks for programs, and not in what they are given
         return os.posix_spawnp(
-            order["argv"][0],
-            order["argv"],
-            environment,
+            order.argv[0],
+            order.argv,
+            order.environment,
             file_actions=[(os.POSIX_SPAWN_DUP2, stream, number) for number, stream in enumerate(streams)],
             setsid=True,
             setsigmask=(),
@@ -154,9 +191,9 @@ class Command:
 
     def __init__(self, session: Session, request: int, order: Order) -> None:
         self.session, self.request = session, request
-        self.limit = order["limit"]
+        self.limit = order.limit
         self.elders = {one.identity for one in processes()} if has_children() else set()
-        self.deadline = NEVER if order["timeout"] is None else time.monotonic() + order["timeout"]
+        self.deadline = time.monotonic() + order.timeout
         self.sent = {b"o": 0, b"e": 0}
         self.input: list[memoryview] = []
         self.input_ended, self.over = False, False
@@ -173,7 +210,7 @@ class Command:
         try:
             self.main = spawn(order, (stdin, stdout, stderr))
         except CannotStartError as error:
-            self.finish({"failed": error.place, "errno": error.errno})
+            self.finish(error.place, error.errno)
         else:
             session.running[self.main] = self
             session.started.add(self.main)
@@ -221,15 +258,15 @@ class Command:
             if kept:
                 send(self.request, kind, kept)
 
-    def finish(self, outcome: dict[str, Any]) -> None:
+    def finish(self, how: bytes, number: int = 0) -> None:
         """Report how it ended; what it left in the background lives on, unheard."""
         for kind in list(self.streams):
             self.drain(kind)
         self.over = True
         self.input_ended, self.input = True, []
         self.on_input()
-        outcome["cut"] = [self.sent[b"o"] > self.limit, self.sent[b"e"] > self.limit]
-        self.session.finish(self.request, b"x", outcome)
+        cut = (self.sent[b"o"] > self.limit, self.sent[b"e"] > self.limit)
+        self.session.finish(self.request, b"x", ENDING.pack(how, number, *cut))
 
     def drain(self, kind: bytes) -> None:
         """Pass on what the main process left in a pipe, and no more: others may go on writing for ever."""
@@ -243,21 +280,21 @@ class Command:
 
     def cancel(self) -> None:
         """End it and everything that it started."""
-        self.session.end(self, {"cancelled": True})
+        self.session.end(self, CANCELLED)
 
 
 class Upload:
     """A file that is being written."""
 
-    def __init__(self, session: Session, request: int, order: Order) -> None:
+    def __init__(self, session: Session, request: int, path: str, executable: str) -> None:
         self.session, self.request = session, request
-        path = os.path.join(HOME, order["path"])
+        path = os.path.join(HOME, path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK, 0o644)
         if not stat.S_ISREG(os.fstat(self.file).st_mode):
             os.close(self.file)
             raise fault(errno.EINVAL)
-        if order["executable"]:
+        if executable:
             os.fchmod(self.file, 0o755)
 
     def feed(self, payload: bytes) -> None:
@@ -267,7 +304,7 @@ class Upload:
             data = data[os.write(self.file, data) :]
         if not payload:
             os.close(self.file)
-            self.session.finish(self.request, b"z", {})
+            self.session.finish(self.request, b"z")
 
     def cancel(self) -> None:
         """Leave the file as far as it got."""
@@ -293,13 +330,20 @@ class Session:
 
     def run(self) -> NoReturn:
         while True:
-            first = min((command.deadline for command in self.running.values()), default=NEVER)
-            for key, _ in self.selector.select(None if first == NEVER else max(0.0, first - time.monotonic())):
+            events = self.selector.select(self.patience())
+            if not events:
+                flush()
+            for key, _ in events:
                 if self.selector.get_map().get(key.fd) is key:  # not forgotten by an earlier event of this round
                     key.data()
             now = time.monotonic()
             for command in [one for one in self.running.values() if one.deadline <= now]:
-                self.end(command, {"timed_out": True})
+                self.end(command, TIMED_OUT)
+
+    def patience(self) -> float | None:
+        """Seconds until something has to be done; None if nothing has."""
+        first = 0.0 if outgoing else min((command.deadline for command in self.running.values()), default=NEVER)
+        return None if first == NEVER else max(0.0, first - time.monotonic())
 
     def on_death(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -313,9 +357,9 @@ class Session:
                 command = self.running.pop(ended[0], None)
                 if command is not None:
                     code = os.waitstatus_to_exitcode(ended[1])
-                    command.finish({"exit": code if code >= 0 else 128 - code})
+                    command.finish(EXITED, code if code >= 0 else 128 - code)
 
-    def end(self, command: Command, outcome: dict[str, Any]) -> None:
+    def end(self, command: Command, how: bytes) -> None:
         """Kill all that a command has started, and report; stopped first, so that nothing can fork its way out."""
         if self.running.pop(command.main, None) is None:
             return
@@ -330,7 +374,7 @@ class Session:
             signal_all(stopped, signal.SIGKILL)
             time.sleep(0.002)
             self.reap()
-        command.finish(outcome)
+        command.finish(how)
 
     def tree(self, command: Command) -> set[int]:
         """Living processes that a command has started, once it no longer counts as running.
@@ -358,9 +402,9 @@ class Session:
         self.unwatch(descriptor)
         os.close(descriptor)
 
-    def finish(self, request: int, kind: bytes, outcome: dict[str, Any]) -> None:
+    def finish(self, request: int, kind: bytes, outcome: bytes = b"") -> None:
         self.active.pop(request, None)
-        send(request, kind, json.dumps(outcome).encode())
+        send(request, kind, outcome)
 
     def on_frames(self) -> None:
         data = os.read(0, 1 << 20)
@@ -389,35 +433,36 @@ class Session:
                 if work is not None:
                     work.cancel()
             else:
-                self.begin(request, kind, json.loads(payload))
+                self.begin(request, kind, payload)
         except OSError as error:
-            self.finish(request, b"f", {"errno": error.errno})
+            self.finish(request, b"f", ERROR.pack(error.errno or errno.EIO))
 
-    def begin(self, request: int, kind: bytes, order: Order) -> None:
+    def begin(self, request: int, kind: bytes, payload: bytes) -> None:
         if kind == b"R":
-            Command(self, request, order)
+            Command(self, request, Order(payload))
         elif kind == b"W":
-            self.active[request] = Upload(self, request, order)
+            self.active[request] = Upload(self, request, *texts(payload))
         elif kind == b"G":
-            self.download(request, order)
+            path, limit = texts(payload)
+            self.download(request, path, int(limit))
 
-    def download(self, request: int, order: Order) -> None:
-        file = os.open(os.path.join(HOME, order["path"]), os.O_RDONLY | os.O_NONBLOCK)
+    def download(self, request: int, path: str, limit: int) -> None:
+        file = os.open(os.path.join(HOME, path), os.O_RDONLY | os.O_NONBLOCK)
         try:
             facts = os.fstat(file)
             if stat.S_ISDIR(facts.st_mode):
                 raise fault(errno.EISDIR)
             if not stat.S_ISREG(facts.st_mode):
                 raise fault(errno.EINVAL)
-            if facts.st_size > order["limit"]:
+            if facts.st_size > limit:
                 raise fault(errno.EFBIG)
-            left = order["limit"]
+            left = limit
             while left > 0 and (data := os.read(file, min(left, CHUNK))):
                 send(request, b"d", data)
                 left -= len(data)
         finally:
             os.close(file)
-        self.finish(request, b"z", {})
+        self.finish(request, b"z")
 
 
 def protect() -> None:

@@ -1,31 +1,32 @@
 """Shell daemon: starts command sessions for whoever holds the other end of its standard input.
 
 Runs as the first process, under the same user as everything else here. No signal of theirs can end or stop it, and its
-memory and descriptors are closed to them. Messages are whole packets: the first holds the limits, each further one
-comes with a stream for a new session, which is a copy of this process that goes on as `session.py`. When standard input
-ends, or the time is over, so does the machine.
+memory and descriptors are closed to them. Messages are whole packets: the first holds the limits (seconds to live,
+bytes of memory or nothing, files, and `NAME=value`s for each process), each further one comes with a stream for a new
+session, which is a copy of this process that goes on as `session.py`. When standard input ends, or the time is over, so
+does the machine.
 """
-# pathlib and typing take longer to import than everything else here together
-# ruff: noqa: PTH118, PTH120, PTH123, PTH208
+# pathlib, json and typing take longer to import than everything else here together
+# ruff: noqa: PTH120, PTH123, PTH208
 
 from __future__ import annotations
 
 import contextlib
-import json
+import importlib
 import os
 import resource
 import select
 import signal
 import socket
+import sys
 import time
 import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import Any, NoReturn
+    from collections.abc import Iterator
+    from typing import NoReturn
 
-SESSION = os.path.join(os.path.dirname(__file__), "session.py")
 FOLDERS = ("/home/operator", "/tmp")
 PACKET = 4096
 LOOK_SECONDS = 1.0
@@ -45,30 +46,28 @@ def files() -> int:
     return sum(found.f_files - found.f_ffree for found in map(os.statvfs, FOLDERS))
 
 
-def look(limits: Mapping[str, Any]) -> None:
+def look(most_memory: int | None, most_files: int) -> None:
     """End what takes more than its share, where no control group does: the largest processes, or those with files."""
-    if limits["memory"] is not None:
+    if most_memory is not None:
         found = sorted(memory())
         total = sum(size for size, _ in found)
-        while total > limits["memory"]:
+        while total > most_memory:
             size, process = found.pop()
             total -= size
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-    if files() > limits["files"]:
+    if files() > most_files:
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
 
 
 def load_session() -> types.ModuleType:
-    """The session's program, which is not on the path."""
-    session = types.ModuleType("session")
-    with open(SESSION, "rb") as file:
-        exec(compile(file.read(), SESSION, "exec"), session.__dict__)
-    return session
+    """The session's program, which is beside this one."""
+    sys.path.append(os.path.dirname(__file__))
+    return importlib.import_module("session")
 
 
-def become_session(session: types.ModuleType, stream: int, limits: Mapping[str, int]) -> NoReturn:
+def become_session(session: types.ModuleType, stream: int, limits: list[str]) -> NoReturn:
     """Turn this copy of the process into a command session that speaks on a stream."""
     try:
         nothing = os.open("/dev/null", os.O_RDWR)
@@ -76,8 +75,9 @@ def become_session(session: types.ModuleType, stream: int, limits: Mapping[str, 
             os.dup2(end, number)
         os.closerange(3, max(stream, nothing) + 1)
         os.setsid()
-        for name, most in limits.items():
-            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
+        for limit in limits:
+            name, _, most = limit.partition("=")
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (int(most), int(most)))
         session.serve()
     finally:
         os._exit(1)
@@ -85,8 +85,8 @@ def become_session(session: types.ModuleType, stream: int, limits: Mapping[str, 
 
 def serve(session: types.ModuleType, control: socket.socket) -> None:
     """Start sessions until standard input ends or the lifetime is over."""
-    limits = json.loads(control.recv(PACKET))
-    deadline = time.monotonic() + limits["lifetime"]
+    lifetime, most_memory, most_files, *each = session.texts(control.recv(PACKET))
+    deadline = time.monotonic() + int(lifetime)
     folders = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in FOLDERS]
     socket.send_fds(control, [b"ready"], [os.pidfd_open(os.getpid()), *folders])
     poll = select.poll()
@@ -99,9 +99,9 @@ def serve(session: types.ModuleType, control: socket.socket) -> None:
             for stream in streams:
                 with contextlib.suppress(OSError):  # no room for another process: the stream's end says so
                     if os.fork() == 0:
-                        become_session(session, stream, limits["each"])
+                        become_session(session, stream, each)
                 os.close(stream)
-        look(limits)
+        look(int(most_memory) if most_memory else None, int(most_files))
 
 
 def main() -> None:
