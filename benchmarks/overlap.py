@@ -3,8 +3,9 @@
     python benchmarks/overlap.py [--samples 8] [--latency 0,1,5] [--json results/benchmarks/overlap.json]
 
 Times are wall milliseconds from a sample's request for a sandbox to the result of its first command, the median over
-samples, two at once: if the opening is waited for first, as it is now, and as it would be at best if workplaces stood
-ready (the model's latency and the command; a pool cannot shorten those, and its own work is not counted).
+samples, two at once: if the model begins to think when the workplace is open, as it is now, and as it would be at best
+if workplaces stood ready (the model's latency and the command; a pool cannot shorten those, and its own work is not
+counted).
 """
 
 import argparse
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from inspect_ai.util import ExecResult
+from inspect_ai.model import ModelAPI, ModelOutput, get_model
+from inspect_ai.util import ExecResult, sandbox
 from measuring import evaluate, keep, machine_facts, reference_task, usable
 from rich.console import Console
 from rich.table import Table
@@ -36,15 +38,20 @@ def stopwatch(first_results: list[float], first_commands: list[float], *, overla
     """Collect the seconds to each sample's first result, and those that its first command took."""
     asked: dict[int, float] = {}
     begin, execute, run = WorkplaceSandbox.sample_init.__func__, WorkplaceSandbox.exec, Workplace.run
+    model = type(get_model(f"reference/{SCRIPT}").api)
+    think = model.generate
 
     async def sample_init(cls: type[WorkplaceSandbox], *arguments: Any) -> Any:
         start = time.perf_counter()
         environments = await begin(cls, *arguments)
-        sandbox = environments["default"]
-        asked[id(sandbox)] = start
-        if not overlap:
-            await sandbox.workplace()
+        asked[id(environments["default"])] = start
         return environments
+
+    @functools.wraps(think)
+    async def generate(self: ModelAPI, *arguments: Any, **options: Any) -> ModelOutput:
+        if not overlap:
+            await sandbox().as_type(WorkplaceSandbox).workplace()
+        return await think(self, *arguments, **options)
 
     @functools.wraps(execute)
     async def timed_exec(self: WorkplaceSandbox, *arguments: Any, **options: Any) -> ExecResult[str]:
@@ -63,22 +70,23 @@ def stopwatch(first_results: list[float], first_commands: list[float], *, overla
 
     with (
         mock.patch.object(WorkplaceSandbox, "sample_init", classmethod(sample_init)),
+        mock.patch.object(model, "generate", generate),
         mock.patch.object(WorkplaceSandbox, "exec", timed_exec),
         mock.patch.object(Workplace, "run", timed_run),
     ):
         yield
 
 
-def measure(sandbox: ProviderName, samples: int, latency: float) -> dict[str, Any]:
+def measure(provider: ProviderName, samples: int, latency: float) -> dict[str, Any]:
     results: dict[bool, list[float]] = {False: [], True: []}
     commands: list[float] = []
     for overlap, seconds in results.items():
         with stopwatch(seconds, commands, overlap=overlap):
-            if evaluate(reference_task(samples, sandbox, SCENARIO), SCRIPT, AT_ONCE, latency):
-                raise RuntimeError(f"samples failed with {sandbox}")
+            if evaluate(reference_task(samples, provider, SCENARIO), SCRIPT, AT_ONCE, latency):
+                raise RuntimeError(f"samples failed with {provider}")
     before, now = (round(1000 * statistics.median(results[overlap]), 1) for overlap in (False, True))
     least = round(1000 * (latency + statistics.median(commands)), 1)
-    return {"sandbox": sandbox, "latency": latency, "waited_for_ms": before, "overlapped_ms": now, "at_best_ms": least}
+    return {"sandbox": provider, "latency": latency, "waited_for_ms": before, "overlapped_ms": now, "at_best_ms": least}
 
 
 def main() -> None:
