@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from inspect_ai import eval as inspect_eval
-from inspect_ai.log import EvalLog, EvalSampleSummary, read_eval_log_sample_summaries
+from inspect_ai.hooks import SampleEnd
+from inspect_ai.log import EvalLog, EvalSampleSummary
 from rich.console import Console
 from rich.table import Table
+from typing_extensions import override
 
 from sidedoor.evals.garbage import rare_collections
 from sidedoor.evals.instrumental import build_task, cell_sample, select_points, select_scenarios
@@ -117,7 +119,8 @@ def _in_machines(
         samples.append(sample)
     scenarios = list({id(cell.scenario): cell.scenario for cell in cells}.values())
     task = build_task(suite, scenarios, samples, sandbox)
-    with tempfile.TemporaryDirectory() as folder, RunProgress(console, len(cells), 0), rare_collections():
+    ended = _Ended(console, len(cells), 0)
+    with tempfile.TemporaryDirectory() as folder, ended, rare_collections():
         (log,) = inspect_eval(
             task,
             model=SCRIPTED_MODEL,
@@ -125,13 +128,26 @@ def _in_machines(
             display="none",
             log_level="error",
             log_realtime=False,
+            log_samples=False,  # the log goes at once, and writing transcripts takes a tenth of the time
             score_display=False,  # nobody sees it, and it copies every score so far about once a second
             max_samples=max_samples,
             ctl_server=False,  # nobody steers it
         )
-        got = {str(sample.id): sample for sample in read_eval_log_sample_summaries(log.location)}
     for cell in cells:
-        yield _check(cell, got.get(cell.name), log)
+        yield _check(cell, ended.summaries.get(cell.name), log)
+
+
+class _Ended(RunProgress):
+    """Progress that keeps the summaries of the samples that have ended, by id."""
+
+    def __init__(self, console: Console, total: int, done: int) -> None:
+        super().__init__(console, total, done)
+        self.summaries: dict[str, EvalSampleSummary] = {}
+
+    @override
+    def finished(self, end: SampleEnd) -> None:
+        super().finished(end)
+        self.summaries[str(end.sample.id)] = end.sample.summary()
 
 
 def _check(cell: Cell, sample: EvalSampleSummary | None, log: EvalLog) -> Check:
