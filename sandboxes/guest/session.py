@@ -1,10 +1,10 @@
 """Command session: runs commands and reads and writes files for whoever holds the other end of its standard streams.
 
 Frames in both directions are a header (payload bytes, request number, kind) and a payload. An order is a list of texts,
-each with its length before it; how a command ended is a few bytes (importing json would take as long as a command
-does). Orphans of commands become
-children of this process, so that a time-out can end a command's whole tree, whatever it has done to its sessions and
-process groups. A command is over when its main process is; what it left in the background lives on.
+each with its length before it; how a command ended is a few bytes (importing json would take as long as a command).
+Orphans of commands become children of this process, so that a time-out can end a command's whole tree, whatever it has
+done to its sessions and process groups. A command is over when its main process is; what it left in the background
+lives on.
 """
 # pathlib, json and typing take longer to import than everything else here together
 # ruff: noqa: PTH103, PTH118, PTH120, PTH123, PTH208
@@ -54,7 +54,6 @@ ENVIRONMENT = {
 }
 
 libc = ctypes.CDLL(None, use_errno=True)
-
 
 outgoing = bytearray()  # frames that go out together when there is nothing else to do: each write wakes many processes
 
