@@ -8,7 +8,6 @@ import asyncio
 import errno
 import logging
 import os
-import uuid
 from contextlib import AsyncExitStack
 from typing import Any, ClassVar, Final, Literal, overload
 
@@ -34,15 +33,13 @@ from sidedoor.sandboxes.hardening import AGENT_UID, AGENT_USER
 from sidedoor.sandboxes.image import ImageError
 from sidedoor.sandboxes.ledger import Phase, enter
 from sidedoor.sandboxes.machine import Machine, Provider, ProviderName, ProviderUnavailableError
+from sidedoor.sandboxes.ownership import owner
 from sidedoor.sandboxes.prepare import prepare
 from sidedoor.sandboxes.session import Finished
 from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
 from sidedoor.sandboxes.workplace import Workplace, WorkplaceGoneError
 
 logger = logging.getLogger(__name__)
-
-RUN_ID: Final = uuid.uuid4().hex
-"""Labels every machine that this process starts."""
 
 ROOM: Final = Room()
 NOT_EXECUTABLE_EXIT: Final = 126
@@ -129,7 +126,7 @@ class WorkplaceSandbox(SandboxEnvironment):
         if not isinstance(spec, WorkplaceSpec):
             raise TypeError("the sidedoor sandbox is configured with an Episode or a WorkplaceSpec")
         enter(Phase.START)
-        machine = await cls._provider().machine(spec, RUN_ID)
+        machine = await cls._provider().machine(spec, owner())
         turn = AsyncExitStack()
         await turn.enter_async_context(ROOM.opening())  # waited for here, where it takes none of the sample's time
         return {"default": cls(machine, asyncio.create_task(_open(machine, spec, turn)))}
@@ -154,7 +151,7 @@ class WorkplaceSandbox(SandboxEnvironment):
         """Remove whatever this process has left."""
         if cleanup:
             try:
-                await cls._provider().clean_run(RUN_ID)
+                await cls._provider().clean_run(owner())
             except ProviderUnavailableError as error:
                 logger.warning("%s; machines end by themselves", error)
 

@@ -9,8 +9,7 @@ import docker
 import pytest
 
 from sidedoor.evals.run import Run
-from sidedoor.sandboxes.ownership import RUN_LABEL
-from sidedoor.sandboxes.provider import RUN_ID
+from sidedoor.sandboxes.ownership import RUN_LABEL, owner
 from sidedoor.tasks.catalogue import Script
 from tests.protocols.conftest import Serve, Start
 from tests.protocols.exchange import Conversation, Turn
@@ -38,7 +37,7 @@ def looked(serve: Serve, start: Start) -> Looked:
     scripted = Scripted({PROMPT: Script("look", "idle", (LOOK_AROUND,), "Nothing.")})
 
     def policy(conversation: Conversation) -> Turn:
-        found = docker.from_env().containers.list(filters={"label": f"{RUN_LABEL}={RUN_ID}"})
+        found = docker.from_env().containers.list(filters={"label": f"{RUN_LABEL}={owner()}"})
         containers.extend(container.attrs for container in found)
         return scripted(conversation)
 
