@@ -91,10 +91,14 @@ _BY_API_ERROR: Final = (
 )
 _BY_ERROR: Final = {
     "ProviderUnavailableError": Failure.PROVIDER,
+    "EngineUnavailableError": Failure.PROVIDER,
     "GatewayError": Failure.NOT_STARTED,
     "ImageError": Failure.NOT_STARTED,
     "WorkplaceGoneError": Failure.NOT_STARTED,
     "MachineGoneError": Failure.MACHINE_DIED,
+    "ContainerGoneError": Failure.MACHINE_DIED,
+    "SessionLostError": Failure.MACHINE_DIED,
+    "StreamClosedError": Failure.MACHINE_DIED,
     "SandboxUnavailableError": Failure.MACHINE_DIED,
 }
 _BY_MODULE: Final = {

@@ -6,6 +6,10 @@ import pytest
 from inspect_ai.log import EvalSampleLimit
 
 from sidedoor.evals.report.words import KINDS
+from sidedoor.sandboxes.engine import ContainerGoneError, EngineUnavailableError
+from sidedoor.sandboxes.gateway import GatewayError
+from sidedoor.sandboxes.session import SessionLostError
+from sidedoor.sandboxes.streams import StreamClosedError
 from sidedoor.scorers.failures import (
     Failure,
     error_failure,
@@ -54,6 +58,14 @@ AGENTS_TEXT = (
 )
 def test_an_error_is_of_the_kind_that_its_frames_and_its_class_say(frames: str, last: str, kind: Failure) -> None:
     assert error_failure(f"Traceback (most recent call last):\n{frames}{last}\n") == kind
+
+
+@pytest.mark.parametrize(
+    "error", [StreamClosedError, SessionLostError, GatewayError, EngineUnavailableError, ContainerGoneError]
+)
+def test_what_goes_wrong_with_a_machine_is_not_blamed_on_the_agent_that_waits_for_it(error: type[Exception]) -> None:
+    said = f"Traceback (most recent call last):\n{AGENT}{START}{error.__module__}.{error.__name__}: it ended\n"
+    assert error_failure(said) in (Failure.MACHINE_DIED, Failure.NOT_STARTED, Failure.PROVIDER)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "nonsense", "Traceback (most recent call last):\n", "=" * 100_000])
