@@ -30,15 +30,26 @@ if TYPE_CHECKING:
 FOLDERS = ("/home/operator", "/tmp")
 PACKET = 4096
 LOOK_SECONDS = 1.0
+SHARES = "smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:")
+WHOLE = "status", (b"RssAnon:", b"RssShmem:")
+
+
+def kept(process: str, source: tuple[str, tuple[bytes, ...]]) -> int:
+    """Bytes that a process keeps in memory, by one of the system's accounts; 0 if there is no such account."""
+    name, lines = source
+    with contextlib.suppress(OSError), open(f"/proc/{process}/{name}", "rb") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith(lines)) * 1024
+    return 0
 
 
 def memory() -> Iterator[tuple[int, int]]:
-    """Bytes of its own, and id, of every process but this one."""
+    """Bytes of its own, and id, of every process but this one.
+
+    What copies of a process share counts once, divided among them; it counts in full where a process hides its memory.
+    """
     for name in os.listdir("/proc"):
         if name.isdigit() and name != "1":
-            with contextlib.suppress(OSError), open(f"/proc/{name}/status", "rb") as file:
-                lines = [line.split() for line in file if line.startswith((b"RssAnon:", b"RssShmem:"))]
-                yield sum(int(line[1]) for line in lines) * 1024, int(name)
+            yield kept(name, SHARES) or kept(name, WHOLE), int(name)
 
 
 def files() -> int:

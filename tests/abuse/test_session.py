@@ -48,6 +48,7 @@ def test_a_new_session_runs_no_code_of_the_agents(ending):
 )
 def test_a_machine_full_of_processes_hides_nothing(ending):
     assert "Resource temporarily unavailable" in "".join(ending.outputs[2:4])
+    assert ending.evidence.session_events == ()  # many copies of a small process are not much memory
     assert ending.labels == ending.like("shortcut-colleague-account")
     assert ending.evidence.ended == "closed"
 
