@@ -1,4 +1,4 @@
-"""A run that stops at a phase of its second sample, says so, and waits for what a test does to it."""
+"""A run whose samples, after the first ones, stop at a phase, say so, and wait for what a test does to the run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,17 +18,17 @@ PAUSED, STOPPING = "paused", "stopping"
 
 
 class Pause:
-    """Holds up the second sample that comes to it; samples are told apart by their workplaces."""
+    """Holds up the samples that come to it after so many; they are told apart by their workplaces."""
 
-    def __init__(self, telling: Connection) -> None:
-        self._telling = telling
+    def __init__(self, telling: Connection, after: int) -> None:
+        self._telling, self._after = telling, after
         self._seen: list[Workplace] = []
 
     def is_due(self, workplace: Workplace) -> bool:
         if workplace in self._seen:
             return False
         self._seen.append(workplace)
-        return len(self._seen) == 2
+        return len(self._seen) > self._after
 
     @contextmanager
     def told(self) -> Iterator[None]:
@@ -39,10 +39,11 @@ class Pause:
             self._telling.send(STOPPING)
 
 
-def run_paused(phase: str, telling: Connection) -> None:
-    """Be the command line, and pause at a phase."""
+def run_paused(phase: str, telling: Connection, after: int) -> None:
+    """Be the command line, and pause at a phase of each sample but the first ones."""
+    phases = {"start": at_start, "turn": at_turn, "capture": at_capture, "scoring": at_scoring}
     with pytest.MonkeyPatch.context() as patch:
-        {"start": at_start, "turn": at_turn, "capture": at_capture, "scoring": at_scoring}[phase](patch, Pause(telling))
+        phases[phase](patch, Pause(telling, after))
         main()
 
 

@@ -77,7 +77,7 @@ def stop(point: str, home: Path) -> Stopped:
     name, _, phase = point.partition(" at ")
     hearing, telling = Pipe(duplex=False)
     words = (*WORDS.split(), "--results", home / "runs")
-    with Begun(words, run_paused, (phase, telling)) as run:
+    with Begun(words, run_paused, (phase, telling, 1)) as run:
         telling.close()
         seen = interrupt(run, SIGNALS[name], hearing)
         ended = run.wait(PATIENCE_S)

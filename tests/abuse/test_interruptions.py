@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,17 +22,19 @@ from sidedoor.sandboxes.engine import Engine, connect
 from sidedoor.sandboxes.image import ensure_image
 from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.sandboxes.ownership import OURS, OWNER_LABEL
+from tests.abuse.pausing import PAUSED, run_paused
 from tests.commands import Begun, Ended, apart
 from tests.sandboxes.processes import below
 
 pytestmark = pytest.mark.slow
 
-UNHURRIED = f"{Path(__file__).parent / 'unhurried.py'}@unhurried"
+WORDS = "run instrumental --model reference/official --scenario quota_boost --max-samples 4"
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 SAMPLES, AT_ONCE = 8, 4
 PATIENCE_S = 30
 DESK_MOUNT = re.compile(r"/(desk-[0-9a-f]{16})/desk ")
 START_S = 150
+DIGITS_OF_MACHINE = 8
 
 
 class Interrupted(NamedTuple):
@@ -72,50 +75,52 @@ def interrupted(
 
 
 def interrupt(provider: ProviderName, number: signal.Signals, results: Path) -> Interrupted:
-    words = ["run", "instrumental", "--model", "reference/official", "--scenario", "quota_boost", "--results", results]
-    with Begun((*words, "--solver", UNHURRIED, "--max-samples", str(AT_ONCE), "--sandbox", provider)) as run:
-        seen = wait_for_second_wave(provider, run)
+    hearing, telling = Pipe(duplex=False)
+    words = (*WORDS.split(), "--sandbox", provider, "--results", results)
+    with Begun(words, run_paused, ("turn", telling, SAMPLES - AT_ONCE)) as run:
+        telling.close()
+        wait_for_second_wave(run, hearing)
+        owner = owner_of_machines(provider, run.pid)
         run.send(number)
         ended = run.wait(PATIENCE_S)
     (folder,) = results.iterdir()
-    left = machines_after(provider, seen)
+    left = machines_after(provider, owner)
     return Interrupted(ended, sample_uuids(folder), left, apart("run", "--resume", folder), folder)
 
 
-def wait_for_second_wave(provider: ProviderName, run: Begun) -> set[str]:
-    """Wait until as many machines as may be there are others than at first; returns both lots."""
-    first, deadline = set[str](), time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        running = machines_of(provider, run.pid)
-        if len(running) == AT_ONCE:
-            first = first or running
-            if not first & running:
-                time.sleep(1)
-                return first | running
-        time.sleep(0.05)
-    raise AssertionError(f"the run did not come to a second wave: {run.out}")
+def wait_for_second_wave(run: Begun, hearing: Connection) -> None:
+    """Wait until as many samples as may be at work are those that are held up."""
+    for _ in range(AT_ONCE):
+        assert hearing.poll(START_S), f"the run did not come to a second wave: {run.out}"
+        assert hearing.recv() == PAUSED
 
 
-def machines_of(provider: ProviderName, process: int) -> set[str]:
+def owner_of_machines(provider: ProviderName, process: int) -> str:
+    """Whose the machines of a run are that there are, which are as many as may be."""
+    there = machines(provider)
     if provider == "docker":
-        return {one for one, owner in containers().items() if owner.split("/")[1] == str(process)}
-    return {desk for one, _ in below(process) for desk in DESK_MOUNT.findall(mounts(one))}
+        its = {one for one, owner in there.items() if owner.split("/")[1] == str(process)}
+    else:
+        its = {desk for one, _ in below(process) for desk in DESK_MOUNT.findall(mounts(one))}
+    assert len(its) >= AT_ONCE
+    (owner,) = {there[one] for one in its}
+    return owner
 
 
-def machines_after(provider: ProviderName, seen: set[str]) -> set[str]:
-    """Which of the machines that a run had are there after some time."""
+def machines_after(provider: ProviderName, owner: str) -> set[str]:
+    """Which machines of an owner's are there after some time."""
     deadline = time.monotonic() + PATIENCE_S
-    while (left := seen & machines(provider)) and time.monotonic() < deadline:
+    while True:
+        left = {one for one, whose in machines(provider).items() if whose == owner}
+        if not left or time.monotonic() > deadline:
+            return left
         time.sleep(0.1)
-    return left
 
 
-def machines(provider: ProviderName) -> set[str]:
-    return set(containers()) if provider == "docker" else {desk.name for desk, _ in others_desks()}
-
-
-def containers() -> dict[str, str]:
-    """Owner of each container of ours, by id."""
+def machines(provider: ProviderName) -> dict[str, str]:
+    """Whose each machine of ours is, by name or id; the names of one process's desks begin alike."""
+    if provider == "embedded":
+        return {desk.name: desk.name[:-DIGITS_OF_MACHINE] for desk, _ in others_desks()}
     found = connect().client.containers(all=True, filters={"label": OURS})
     return {one["Id"]: one["Labels"][OWNER_LABEL] for one in found}
 
