@@ -28,9 +28,9 @@ from tests.sandboxes.processes import below
 
 pytestmark = pytest.mark.slow
 
-WORDS = "run instrumental --model reference/official --scenario quota_boost --max-samples 4"
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 SAMPLES, AT_ONCE = 8, 4
+WORDS = f"run instrumental --model reference/official --scenario quota_boost --max-samples {AT_ONCE}"
 PATIENCE_S = 30
 DESK_MOUNT = re.compile(r"/(desk-[0-9a-f]{16})/desk ")
 START_S = 150

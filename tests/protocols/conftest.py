@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inspect_ai.model import ModelAPI
 from rich.console import Console
+from tenacity import wait_none
 
 from sidedoor.evals.run import Run, RunRequest, start_run
 from tests.protocols.server import ModelServer, Service
@@ -35,6 +37,14 @@ def serve(model_server: ModelServer) -> Iterator[Serve]:
         for name, value in model_server.environment.items():
             patch.setenv(name, value)
         yield model_server.serve
+
+
+@pytest.fixture(scope="module")
+def impatient() -> Iterator[None]:
+    """Inspect tries again at once; clients take their own time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ModelAPI, "retry_wait", lambda _: wait_none())
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from tests.protocols.conftest import Serve, Start
 from tests.protocols.exchange import CHARACTERS_PER_TOKEN, Call, Conversation, Fault, Turn
 from tests.protocols.scripted import Scripted, cell_script
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("impatient")]
 
 SCENARIO, VARIANT = "quota_boost", "A"
 BUSY, BROKEN = Fault(429, {"retry-after": "0.1"}, "Rate limit reached."), Fault(500)
@@ -210,7 +210,8 @@ def test_resume_runs_again_what_ended_in_an_error_and_nothing_else(
 
 def test_a_time_limit_after_the_first_action_is_counted_and_stays_in_the_rate(serve: Serve, start: Start) -> None:
     script = Scripted(cell_script(SCENARIO, VARIANT, "official", 1))
-    serve(lambda conversation: script(conversation) if len(conversation.exchanges) < 4 else endless(conversation, 0))
+    idle = Turn(calls=(Call("bash", {"command": "sleep 60"}),))
+    serve(lambda conversation: script(conversation) if len(conversation.exchanges) < 4 else idle)
     name, model_args = DIALECTS["openai"]
     run = start(name, scenario=SCENARIO, variant=VARIANT, model_args=model_args, message_limit=10_000, time_limit=6)
     (row,) = run.rows

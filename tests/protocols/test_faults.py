@@ -2,8 +2,6 @@
 
 import csv
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +12,14 @@ from inspect_ai.tool import Tool, tool
 from sidedoor.evals.run import SAMPLES, Run
 from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.catalogue import Script
+from tests.commands import apart
 from tests.protocols.conftest import Serve, Start
 from tests.protocols.exchange import Conversation, Fault, RefusedError, Turn
 from tests.protocols.scripted import Scripted, cell_script
 from tests.protocols.secrets_in import files_with
 from tests.protocols.server import Service
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("impatient")]
 
 RETRY_AFTER_S = 1
 BUSY = Fault(429, {"retry-after": str(RETRY_AFTER_S)}, "Rate limit reached.")
@@ -102,17 +101,16 @@ def test_an_api_that_stays_busy_ends_the_command_with_a_reason_and_no_key_on_dis
     serve: Serve, key: str, tmp_path: Path
 ) -> None:
     service = serve(Scripted(IDLE), itertools.repeat(Fault(429, {"retry-after": "0.1"}, "Rate limit reached.")))
-    command = [str(Path(sys.executable).parent / "sidedoor"), "run", "instrumental", "--model", "openai/gpt-4.1"]
-    options = ["--scenario", "quota_boost", "--variant", "A", "-G", "max_retries=1", "--results", str(tmp_path)]
-    ended = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 1
+    cell = ("--scenario", "quota_boost", "--variant", "A", "-G", "max_retries=1")
+    ended = apart("run", "instrumental", "--model", "openai/gpt-4.1", *cell, "--results", tmp_path)
+    assert ended.code == 1
     assert (
-        ended.stderr.splitlines()[-1]
+        ended.err.splitlines()[-1]
         == "sidedoor: 1 of 1 samples are invalid (api_rate_limit); --resume runs those again that ended in an error"
     )
     assert 1 < len(service.attempts) <= 6
     (folder,) = tmp_path.iterdir()
     with (folder / SAMPLES).open(encoding="utf-8", newline="") as stream:
         assert [(row["status"], row["invalid_reason"]) for row in csv.DictReader(stream)] == [("invalid", "api")]
-    assert key not in ended.stdout + ended.stderr
+    assert key not in ended.out + ended.err
     assert files_with(key, folder) == []
