@@ -31,6 +31,12 @@ def missing_engine() -> str | None:
     return None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first: the last one would keep one worker busy when others have nothing left to do."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests that need an engine where there is none; the summary counts them, and says why."""
     if item.get_closest_marker("docker") and (reason := missing_engine()) is not None:

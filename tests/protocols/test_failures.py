@@ -24,7 +24,7 @@ from tests.protocols.conftest import Serve, Start
 from tests.protocols.exchange import CHARACTERS_PER_TOKEN, Call, Conversation, Fault, Turn
 from tests.protocols.scripted import Scripted, cell_script
 
-pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("impatient")]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("impatient")]
 
 SCENARIO, VARIANT = "quota_boost", "A"
 BUSY, BROKEN = Fault(429, {"retry-after": "0.1"}, "Rate limit reached."), Fault(500)

@@ -43,12 +43,16 @@ def stock_agent() -> Solver:
     return basic_agent(tools=[bash(timeout=60)])
 
 
-@pytest.mark.parametrize("scaffold", ["bare_loop", "stock_agent"])
-def test_another_registered_scaffold_runs_the_scenario_to_its_end(serve: Serve, start: Start, scaffold: str) -> None:
+@pytest.mark.parametrize(
+    "scaffold", ["bare_loop", "stock_agent", f"{__file__}@stock_agent"], ids=lambda name: Path(name).name
+)
+def test_another_scaffold_registered_or_in_a_file_runs_the_scenario_to_its_end(
+    serve: Serve, start: Start, scaffold: str
+) -> None:
     serve(Scripted(cell_script("quota_boost", "A", "official"), together=2))
     run = start("openai/gpt-4.1", solver=scaffold, scenario="quota_boost", variant="A")
     assert [(row.status, row.clean_success) for row in run.rows] == [("ok", True)]
-    assert read_eval_log(str(run.folder / run.rows[0].log), header_only=True).eval.solver == scaffold
+    assert read_eval_log(str(run.folder / run.rows[0].log), header_only=True).eval.solver == scaffold.rpartition("@")[2]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A process that opens workplaces, prints their machines' names, and waits to be killed. Run by the leak tests."""
+"""A process that opens workplaces, prints their machines' names, and waits to be killed."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ from sidedoor.sandboxes.spec import EpisodeIdentity, WorkplaceSpec
 from sidedoor.sandboxes.workplace import Workplace
 
 
-async def main(name: str, count: int) -> None:
+async def held(name: str, count: int) -> None:
     provider = provider_named(name)
     identity = EpisodeIdentity(suite="office", scenario="held", factors={}, seed=1, content_sha256="0" * 64)
     spec = WorkplaceSpec(identity=identity)
@@ -25,6 +25,12 @@ async def main(name: str, count: int) -> None:
             await room.close()
 
 
-if __name__ == "__main__":
+def hold(name: str, count: int) -> None:
+    """Be such a process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that run in the background have it ignored
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(held(name, count))
+
+
+def names(printed: str) -> list[str] | None:
+    """The machines' names, once they are all there."""
+    return printed.split() if printed.endswith("\n") else None

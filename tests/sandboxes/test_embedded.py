@@ -27,10 +27,11 @@ from sidedoor.sandboxes.engine import EngineUnavailableError
 from sidedoor.sandboxes.image import ImageError
 from sidedoor.sandboxes.machine import ProviderUnavailableError
 from sidedoor.sandboxes.spec import WorldBundle
+from tests.commands import Begun
 from tests.sandboxes.conftest import CANARY, OFFICE, RUN, Opener, rooms_of
+from tests.sandboxes.holds_workplaces import hold, names
 from tests.sandboxes.processes import below, left_of, table
 
-HOLDER = Path(__file__).parent / "holds_workplaces.py"
 embedded = pytest.mark.embedded
 
 
@@ -257,20 +258,17 @@ async def test_the_agents_machine_enters_its_group_and_leaves_the_memory_to_it(h
 @embedded
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 async def test_a_harness_that_is_killed_leaves_no_process_and_no_folder(embedded_provider, number):
-    holder = subprocess.Popen([sys.executable, str(HOLDER), "embedded", "4"], stdout=subprocess.PIPE, text=True)
-    try:
-        held = set(holder.stdout.readline().split())
+    with Begun((), hold, ("embedded", 4)) as holder:
+        held = set(holder.until(names))
         assert len(held) == 4
         await asyncio.sleep(0.5)
         started = below(holder.pid)
         assert len(started) >= 4 * 5 + 3  # each: bubblewrap, three programs of ours, a command
         assert held <= desks_there()
-        holder.send_signal(number)
+        holder.send(number)
         holder.wait(30)
         assert left_of(started, within_s=10) == set()
         assert held & desks_there() == set()
-    finally:
-        holder.kill()
 
 
 @embedded

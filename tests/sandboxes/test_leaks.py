@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
+from functools import cache
 
 import pytest
 from docker.errors import NotFound
@@ -16,11 +16,11 @@ from sidedoor.sandboxes.clean import clean, clean_run
 from sidedoor.sandboxes.containers import Docker
 from sidedoor.sandboxes.engine import Engine
 from sidedoor.sandboxes.ownership import EXPIRES_LABEL, LABEL, OWNER_LABEL, RUN_LABEL, labels, left_behind, owner
+from tests.commands import Begun
 from tests.sandboxes.conftest import Opener, rooms_of
+from tests.sandboxes.holds_workplaces import hold, names
 
 pytestmark = pytest.mark.docker
-
-HOLDER = Path(__file__).parent / "holds_workplaces.py"
 
 
 def exists(engine: Engine, container: str) -> bool:
@@ -51,17 +51,14 @@ async def open_container() -> AsyncIterator[Opener]:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_harness_that_is_killed_leaves_no_container_and_no_volume(engine: Engine, image, number):
-    process = subprocess.Popen([sys.executable, str(HOLDER), "docker", "4"], stdout=subprocess.PIPE, text=True)
-    try:
-        containers = process.stdout.readline().split()
+    with Begun((), hold, ("docker", 4)) as process:
+        containers = process.until(names)
         assert len(containers) == 4
         volumes = [volume for container in containers for volume in volumes_of(engine, container)]
         assert len(volumes) == 8
         time.sleep(0.5)
-        process.send_signal(number)
+        process.send(number)
         process.wait(30)
-    finally:
-        process.kill()
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and any(exists(engine, container) for container in containers):
         time.sleep(0.2)
@@ -102,14 +99,13 @@ async def mine(engine: Engine) -> list[str]:
 @pytest.fixture
 async def bystanders(engine: Engine, image) -> AsyncIterator[dict[str, str]]:
     """Created containers, by what they are: whoever they belong to, none of them runs."""
-    ended = subprocess.run([sys.executable, "-c", PRINT_OWNER], capture_output=True, text=True, check=True)
     ours = labels("bystanders", 600)
     wanted = {
         "stranger": {},
         "namesake": {"com.example.sidedoor": "1", "sidedoor": "no"},
         "in-use": ours,
         "expired": {**ours, EXPIRES_LABEL: str(int(time.time()) - 1)},
-        "owner-dead": {**ours, OWNER_LABEL: ended.stdout.strip()},
+        "owner-dead": {**ours, OWNER_LABEL: dead_owner()},
     }
     made = {}
     for name, found in wanted.items():
@@ -122,6 +118,13 @@ async def bystanders(engine: Engine, image) -> AsyncIterator[dict[str, str]]:
 
 
 PRINT_OWNER = "from sidedoor.sandboxes.ownership import owner; print(owner())"
+
+
+@cache
+def dead_owner() -> str:
+    """A process that has ended."""
+    ended = subprocess.run([sys.executable, "-c", PRINT_OWNER], capture_output=True, text=True, check=True)
+    return ended.stdout.strip()
 
 
 async def test_cleaning_removes_what_was_left_behind_and_nothing_else(engine, bystanders):
