@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 import pytest
+import pytest_asyncio
 
 from sidedoor.sandboxes.capture import capture
 from sidedoor.sandboxes.choice import provider_named
@@ -168,3 +169,10 @@ async def open_room(provider: Provider) -> AsyncIterator[Opener]:
 @pytest.fixture
 async def room(open_room: Opener) -> Room:
     return await open_room()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_room(provider: Provider) -> AsyncIterator[Room]:
+    """A workplace for all tests of a module that only look at what is the same in every one."""
+    async with rooms_of(provider) as opener:
+        yield await opener()
