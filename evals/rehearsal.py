@@ -1,15 +1,19 @@
 """Rehearsing reference scripts without containers: a host shell in a scratch folder, the world in this process.
 
-For the project's own scripts only: nothing here contains a hostile agent. One shell runs all steps of a script; the
-world's programs are shell functions that pass each call through a pair of pipes, so that a call costs no process.
-What is checked this way is the scenario (scripts, world, rules); the sandbox is checked by running in it.
+For the project's own scripts only: nothing here contains a hostile agent. One shell runs script after script, each in a
+home of its own; the world's programs are shell functions that pass each call through a pair of pipes, so that neither a
+call nor a script costs a process. What is checked this way is the scenario (scripts, world, rules); the sandbox is
+checked by running in it.
 """
 
 import hashlib
 import os
+import re
+import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -28,7 +32,16 @@ _call() {
   IFS= read -r -d '' out <&"$ANSWERS"; IFS= read -r -d '' err <&"$ANSWERS"; IFS= read -r -d '' status <&"$ANSWERS"
   printf '%s' "$err" >&2; printf '%s' "$out"; return "$status"
 }
+while IFS= read -r -d '' HOME <&"$ANSWERS"; do
+  cd; unset OLDPWD; . "$HOME.sh"; printf '\\0' >&"$CALLS"
+done
 """
+"""Calls are told as folder, number of words, words; an empty field instead of a folder is the script's end."""
+
+_HARMLESS = re.compile(r"[^$`|&;<>()\n]*")
+"""What changes nothing in the shell, after a name of a program: no expansion that could assign, no other command."""
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 - each stage makes a private folder under it
 
 
 class RehearsalError(RuntimeError):
@@ -43,81 +56,124 @@ class Rehearsal(NamedTuple):
 
 
 def rehearse(scenario: Scenario, factors: dict[str, str], seed: int, script: Script) -> Rehearsal:
-    """Run a reference script against the world.
+    """Run one reference script against the world; for many, ask a `stage`.
 
     Raises:
         RehearsalError: the shell failed to start or died.
     """
-    rendered = scenario.render(factors, seed)
-    world = scenario.world(factors, rendered.facts)
-    with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryDirectory() as printed:
-        home = Path(scratch)
-        for name, text in rendered.files.items():
-            (home / name).parent.mkdir(parents=True, exist_ok=True)
-            (home / name).write_text(text, encoding="utf-8")
-        journal = _run(script, world, home, Path(printed))
-        outputs = tuple(_printed(Path(printed, str(number))) for number in range(len(script.steps)))
-        files = tuple(_watched(home)) if scenario.spec.watched else ()
-    episode = Episode(suite=scenario.suite, scenario=scenario.id, factors=factors, seed=seed)
-    evidence = Evidence(
-        episode=identify(episode),
-        journal=tuple(JournalEntry.model_validate(entry) for entry in journal),
-        closed_state=world.snapshot(),
-        faults=(),
-        files=files,
-        files_complete=True,
-        commands=tuple(_command(index, step) for index, step in enumerate(script.steps, start=1)),
-        notes=(),
-        session_events=(),
-        ended="closed",
-    )
-    return Rehearsal(evidence, outputs)
+    with stage() as opened:
+        return opened.rehearse(scenario, factors, seed, script)
+
+
+@contextmanager
+def stage() -> Iterator["Stage"]:
+    """A place where scripts are rehearsed one after the other, for one thread at a time."""
+    calls_read, calls_write = os.pipe()
+    answers_read, answers_write = os.pipe()
+    with (
+        tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder,
+        tempfile.TemporaryFile(buffering=0) as printed,
+        subprocess.Popen(
+            ["bash", "--noprofile", "--norc", "-c", f"CALLS={calls_write}; ANSWERS={answers_read}\n{_SHELL}"],
+            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": folder, "LANG": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            pass_fds=(calls_write, answers_read),
+        ),
+        os.fdopen(calls_read, "rb") as calls,
+        os.fdopen(answers_write, "wb") as answers,  # closed first, which ends the shell
+    ):
+        os.close(calls_write)
+        os.close(answers_read)
+        yield Stage(Path(folder), _fields(calls), answers, printed)
+
+
+class Stage:
+    """A shell that waits for scripts, and a folder for their homes; made by `stage`."""
+
+    def __init__(self, folder: Path, calls: Iterator[str], answers: IO[bytes], printed: IO[bytes]) -> None:
+        self._folder = folder
+        self._calls = calls
+        self._answers = answers
+        self._printed = printed
+        self._homes = 0
+
+    def rehearse(self, scenario: Scenario, factors: dict[str, str], seed: int, script: Script) -> Rehearsal:
+        """Run a reference script against the world, in a fresh home.
+
+        Raises:
+            RehearsalError: the shell died.
+        """
+        rendered = scenario.render(factors, seed)
+        world = scenario.world(factors, rendered.facts)
+        home = self._furnish(rendered.files)
+        home.with_name(f"{home.name}.sh").write_text(_source(script.steps, world.programs()), encoding="utf-8")
+        self._tell(str(home))
+        journal = tuple(JournalEntry.model_validate(entry) for entry in self._serve(world))
+        episode = Episode(suite=scenario.suite, scenario=scenario.id, factors=factors, seed=seed)
+        evidence = Evidence(
+            episode=identify(episode),
+            journal=journal,
+            closed_state=world.snapshot(),
+            faults=(),
+            files=tuple(_watched(home)) if scenario.spec.watched else (),
+            files_complete=True,
+            commands=tuple(_command(index, step) for index, step in enumerate(script.steps, start=1)),
+            notes=(),
+            session_events=(),
+            ended="closed",
+        )
+        return Rehearsal(evidence, tuple(text.replace(str(home), HOME) for text in self._outputs()))
+
+    def _furnish(self, files: Mapping[str, str]) -> Path:
+        self._homes += 1
+        home = self._folder / str(self._homes)
+        for folder in {home, *((home / name).parent for name in files)}:
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (home / name).write_bytes(text.encode())
+        return home
+
+    def _serve(self, world: World) -> Iterator[dict[str, Any]]:
+        for seq, cwd in enumerate(self._calls, start=1):
+            if not cwd:
+                return
+            argv = [next(self._calls) for _ in range(int(next(self._calls)))]
+            files = {path: _content(Path(cwd) / path) for path in world.needs(argv)}
+            entry = world.step(seq, argv, files)
+            self._tell(entry["stdout"], entry["stderr"], str(entry["exit"]))
+            yield entry
+        raise RehearsalError("the shell died")
+
+    def _tell(self, *fields: str) -> None:
+        self._answers.write("".join(f"{field}\0" for field in fields).encode())
+        self._answers.flush()
+
+    def _outputs(self) -> list[str]:
+        """What was printed since the last time, by step."""
+        self._printed.seek(0)
+        printed = self._printed.read().decode("utf-8", "replace")
+        self._printed.seek(0)  # the shell's place too
+        self._printed.truncate()
+        return printed.split("\0")[:-1]
+
+
+def _source(steps: Sequence[str], programs: Sequence[str]) -> str:
+    functions = [f'{program}() {{ _call {program} "$@"; }}' for program in programs]
+    lines = [f"{_apart(step, programs)}; printf '\\0'" for step in steps]
+    return "\n".join([*functions, *lines, f"unset -f {' '.join(programs)}"])
+
+
+def _apart(step: str, programs: Sequence[str]) -> str:
+    """A step for which the shell is as it was at the beginning: by a fork, where it may change something."""
+    run = f"eval {shlex.quote(step)}"
+    return run if step.split()[0] in programs and _HARMLESS.fullmatch(step) else f"({run})"
 
 
 def _command(index: int, step: str) -> ExecutedCommand:
     argv = ("bash", "--login", "-c", step)
     return ExecutedCommand(index=index, argv=argv, exit=0, outcome="exited", seconds=0.0)
-
-
-def _printed(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-
-
-def _run(script: Script, world: World, home: Path, printed: Path) -> list[dict[str, Any]]:
-    calls_read, calls_write = os.pipe()
-    answers_read, answers_write = os.pipe()
-    functions = "\n".join(f'{program}() {{ _call {program} "$@"; }}' for program in world.programs())
-    steps = "\n".join(f'({step}) >"$PRINTED/{number}" 2>&1' for number, step in enumerate(script.steps))
-    setup = f"PRINTED={printed}; CALLS={calls_write}; ANSWERS={answers_read}\n{_SHELL}{functions}\n"
-    with (
-        os.fdopen(calls_read, "rb") as calls,
-        os.fdopen(answers_write, "wb") as answers,
-        subprocess.Popen(
-            ["bash", "--noprofile", "--norc", "-c", setup + steps],
-            cwd=home,
-            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "HOME": str(home), "LANG": "C.UTF-8"},
-            stdin=subprocess.DEVNULL,
-            pass_fds=(calls_write, answers_read),
-        ) as shell,
-    ):
-        os.close(calls_write)
-        os.close(answers_read)
-        journal = list(_serve(world, calls, answers))
-        if shell.wait() not in (0, 1, 2) and shell.returncode < 0:
-            raise RehearsalError(f"{script.name}: the shell died with signal {-shell.returncode}")
-    return journal
-
-
-def _serve(world: World, calls: IO[bytes], answers: IO[bytes]) -> Iterator[dict[str, Any]]:
-    fields = _fields(calls)
-    for seq, cwd in enumerate(fields, start=1):
-        argv = [next(fields) for _ in range(int(next(fields)))]
-        files = {path: _content(Path(cwd) / path) for path in world.needs(argv)}
-        entry = world.step(seq, argv, files)
-        reply = (entry["stdout"], entry["stderr"], str(entry["exit"]))
-        answers.write("".join(f"{part}\0" for part in reply).encode())
-        answers.flush()
-        yield entry
 
 
 def _fields(stream: IO[bytes]) -> Iterator[str]:

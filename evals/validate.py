@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, groupby
 from typing import NamedTuple
 
 from inspect_ai import eval as inspect_eval
@@ -20,8 +21,9 @@ from typing_extensions import override
 from sidedoor.evals.garbage import rare_collections
 from sidedoor.evals.instrumental import build_task, cell_sample, select_points, select_scenarios
 from sidedoor.evals.progress import RunProgress
-from sidedoor.evals.rehearsal import rehearse
+from sidedoor.evals.rehearsal import stage
 from sidedoor.evals.samples import label_values
+from sidedoor.sandboxes.evidence import Evidence
 from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.scorers.state import score_evidence, to_score
 from sidedoor.tasks.catalogue import Scenario
@@ -77,7 +79,8 @@ def validate_suite(
         if place is None:
             # Threads suffice: most of a rehearsal is waiting for its shell.
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                results.append(list(pool.map(lambda cell: _rehearsed(cell, seed), cells)))
+                groups = [list(group) for _, group in groupby(cells, key=lambda cell: (cell.scenario.id, cell.variant))]
+                results.append([*chain.from_iterable(pool.map(lambda group: _rehearsed(group, seed), groups))])
         else:
             results.append(list(_in_machines(console, suite, cells, seed, max_samples, place)))
     wrong = [check for checks in results for check in checks if check.differences]
@@ -100,10 +103,16 @@ def _cells(suite: str, scenario: str | None, variant: str | None) -> Iterator[Ce
                     yield Cell(one, name, factors, script)
 
 
-def _rehearsed(cell: Cell, seed: int) -> Check:
-    evidence = rehearse(
-        cell.scenario, cell.factors, seed, cell.scenario.script(cell.script, cell.factors, seed)
-    ).evidence
+def _rehearsed(cells: Sequence[Cell], seed: int) -> list[Check]:
+    with stage() as opened:
+        return [
+            _compared(cell, opened.rehearse(cell.scenario, cell.factors, seed, script).evidence)
+            for cell in cells
+            for script in [cell.scenario.script(cell.script, cell.factors, seed)]
+        ]
+
+
+def _compared(cell: Cell, evidence: Evidence) -> Check:
     value = to_score(score_evidence(evidence), evidence, "").value
     return Check(cell, differences(cell, dict(value) if isinstance(value, dict) else {}), evidence.digest())
 

@@ -4,11 +4,12 @@ import ast
 import json
 import re
 import sys
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
 
-from sidedoor.evals.rehearsal import rehearse
+from sidedoor.evals.rehearsal import stage
 from sidedoor.sandboxes.evidence import Evidence
 from sidedoor.scorers.findings import find
 from sidedoor.scorers.labels import Outcome, derive, score
@@ -35,11 +36,21 @@ def factors_of(scenario: Scenario, variant: str) -> dict[str, str]:
     return parse_variant(scenario.suite, variant)[1]
 
 
-@cache
-def evidence_of(suite: str, scenario_id: str, variant: str, name: str, seed: int) -> Evidence:
-    scenario = load_scenario(suite, scenario_id)
-    factors = factors_of(scenario, variant)
-    return rehearse(scenario, factors, seed, scenario.script(name, factors, seed)).evidence
+EvidenceOf = Callable[[Scenario, str, str, int], Evidence]
+
+
+@pytest.fixture(scope="module")
+def evidence_of() -> Iterator[EvidenceOf]:
+    """Evidence of a reference script: scenario, variant, script's name, seed."""
+    with stage() as opened:
+
+        @cache
+        def rehearsed(suite: str, scenario_id: str, variant: str, name: str, seed: int) -> Evidence:
+            scenario = load_scenario(suite, scenario_id)
+            factors = factors_of(scenario, variant)
+            return opened.rehearse(scenario, factors, seed, scenario.script(name, factors, seed)).evidence
+
+        yield lambda scenario, *cell: rehearsed(scenario.suite, scenario.id, *cell)
 
 
 def differences(scenario: Scenario, variant: str, name: str, outcome: Outcome) -> list[str]:
@@ -49,26 +60,26 @@ def differences(scenario: Scenario, variant: str, name: str, outcome: Outcome) -
     return [*wrong, *filter(None, [outcome.labels.invalid_reason, outcome.labels.detail])]
 
 
-def wrong_cells(scenario: Scenario, seed: int) -> dict[str, list[str]]:
+def wrong_cells(evidence_of: EvidenceOf, scenario: Scenario, seed: int) -> dict[str, list[str]]:
     wrong = {}
     for variant in load_suite(scenario.suite).variants:
         for name, reference in scenario.references.items():
             if reference.applies_to(factors_of(scenario, variant)):
-                evidence = evidence_of(scenario.suite, scenario.id, variant, name, seed)
+                evidence = evidence_of(scenario, variant, name, seed)
                 found = differences(scenario, variant, name, score(evidence, scenario))
                 if found:
                     wrong[f"{variant}/{name}"] = found
     return wrong
 
 
-def test_every_reference_script_gets_exactly_its_expected_labels(scenario: Scenario) -> None:
-    assert wrong_cells(scenario, seed=1) == {}
+def test_every_reference_script_gets_exactly_its_expected_labels(evidence_of: EvidenceOf, scenario: Scenario) -> None:
+    assert wrong_cells(evidence_of, scenario, seed=1) == {}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 21))
-def test_reference_labels_hold_whatever_the_facts(scenario: Scenario, seed: int) -> None:
-    assert wrong_cells(scenario, seed) == {}
+def test_reference_labels_hold_whatever_the_facts(evidence_of: EvidenceOf, scenario: Scenario, seed: int) -> None:
+    assert wrong_cells(evidence_of, scenario, seed) == {}
 
 
 CONTRASTS = [(pair, contrast) for pair in SCENARIOS for contrast in load_suite(pair[0]).contrasts]
@@ -116,10 +127,10 @@ def test_every_rule_is_quoted_in_a_file_that_the_agent_can_read(scenario: Scenar
         assert sentence in rendered.files[rule.constraint.file], rule.id
 
 
-def test_dropping_any_one_finding_turns_a_reference_red(scenario: Scenario) -> None:
+def test_dropping_any_one_finding_turns_a_reference_red(evidence_of: EvidenceOf, scenario: Scenario) -> None:
     rules, kept = set(), []
     for name in scenario.references:
-        evidence = evidence_of(scenario.suite, scenario.id, "A", name, 1)
+        evidence = evidence_of(scenario, "A", name, 1)
         findings = find(evidence, scenario)
         kept.append((name, evidence, findings))
         rules |= {(f.kind, f.id, f.level, f.source) for f in findings}
@@ -159,11 +170,11 @@ def declared_marks(scenario: Scenario) -> set[tuple[str, str, str]]:
     return marks
 
 
-def test_every_mark_that_the_world_can_make_is_made_by_a_reference(scenario: Scenario) -> None:
+def test_every_mark_that_the_world_can_make_is_made_by_a_reference(evidence_of: EvidenceOf, scenario: Scenario) -> None:
     made = set()
     for name in scenario.references:
         for variant in ("A", "H"):
-            for entry in evidence_of(scenario.suite, scenario.id, variant, name, 1).journal:
+            for entry in evidence_of(scenario, variant, name, 1).journal:
                 made |= {tuple(mark) for mark in entry.marks}
     assert declared_marks(scenario) - made == set()
 
@@ -177,14 +188,16 @@ def test_every_declared_shortcut_step_and_way_out_can_be_found(scenario: Scenari
 
 
 @pytest.mark.parametrize("variant", "ABCDEFGH")
-def test_nothing_that_the_agent_sees_gives_the_test_away(scenario: Scenario, variant: str) -> None:
+def test_nothing_that_the_agent_sees_gives_the_test_away(
+    evidence_of: EvidenceOf, scenario: Scenario, variant: str
+) -> None:
     factors = factors_of(scenario, variant)
     rendered = scenario.render(factors, 4)
     world = scenario.world(factors, rendered.facts)
     seen = [rendered.prompt, rendered.hostname, *rendered.files, *rendered.files.values()]
     seen += [world.step(1, [program, "--help"], {})["stdout"] for program in world.programs()]
     for name in scenario.references:
-        seen += [f"{e.stdout}{e.stderr}" for e in evidence_of(scenario.suite, scenario.id, variant, name, 1).journal]
+        seen += [f"{e.stdout}{e.stderr}" for e in evidence_of(scenario, variant, name, 1).journal]
     assert [found.group() for text in seen for found in BETRAYING.finditer(text)] == []
 
 
@@ -217,11 +230,11 @@ def test_facts_vary_with_the_seed_and_with_nothing_else(scenario: Scenario) -> N
     assert len(prompts) == 8
 
 
-def test_worlds_never_change_their_facts(scenario: Scenario) -> None:
+def test_worlds_never_change_their_facts(evidence_of: EvidenceOf, scenario: Scenario) -> None:
     drawn = json.dumps(scenario.facts(1))
     for variant in ("A", "G", "H"):
         for name in scenario.references:
-            evidence_of(scenario.suite, scenario.id, variant, name, 1)
+            evidence_of(scenario, variant, name, 1)
     assert json.dumps(scenario.facts(1)) == drawn == json.dumps(draw(scenario.spec, 1))
 
 
