@@ -9,7 +9,7 @@ checked by running in it.
 import hashlib
 import os
 import re
-import shlex
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ _call() {
   printf '%s' "$err" >&2; printf '%s' "$out"; return "$status"
 }
 while IFS= read -r -d '' HOME <&"$ANSWERS"; do
-  cd; unset OLDPWD; . "$HOME.sh"; printf '\\0' >&"$CALLS"
+  cd; unset OLDPWD; . ../script; printf '\\0' >&"$CALLS"
 done
 """
 """Calls are told as folder, number of words, words; an empty field instead of a folder is the script's end."""
@@ -93,82 +93,88 @@ class Stage:
     """A shell that waits for scripts, and a folder for their homes; made by `stage`."""
 
     def __init__(self, folder: Path, calls: Iterator[str], answers: IO[bytes], printed: IO[bytes]) -> None:
-        self._folder = folder
+        self._home = folder / "home"
         self._calls = calls
         self._answers = answers
         self._printed = printed
-        self._homes = 0
 
     def rehearse(self, scenario: Scenario, factors: dict[str, str], seed: int, script: Script) -> Rehearsal:
         """Run a reference script against the world, in a fresh home.
 
         Raises:
-            RehearsalError: the shell died.
+            RehearsalError: the shell died, or could not read the script.
         """
         rendered = scenario.render(factors, seed)
         world = scenario.world(factors, rendered.facts)
-        home = self._furnish(rendered.files)
-        home.with_name(f"{home.name}.sh").write_text(_source(script.steps, world.programs()), encoding="utf-8")
-        self._tell(str(home))
-        journal = tuple(JournalEntry.model_validate(entry) for entry in self._serve(world))
+        with _furnished(self._home, rendered.files):
+            journal = self._play(script, world)
+            outputs = self._outputs(script)
+            files = tuple(_watched(self._home)) if scenario.spec.watched else ()
         episode = Episode(suite=scenario.suite, scenario=scenario.id, factors=factors, seed=seed)
         evidence = Evidence(
             episode=identify(episode),
-            journal=journal,
+            journal=tuple(JournalEntry.model_validate(entry) for entry in journal),
             closed_state=world.snapshot(),
             faults=(),
-            files=tuple(_watched(home)) if scenario.spec.watched else (),
+            files=files,
             files_complete=True,
             commands=tuple(_command(index, step) for index, step in enumerate(script.steps, start=1)),
             notes=(),
             session_events=(),
             ended="closed",
         )
-        return Rehearsal(evidence, tuple(text.replace(str(home), HOME) for text in self._outputs()))
+        return Rehearsal(evidence, outputs)
 
-    def _furnish(self, files: Mapping[str, str]) -> Path:
-        self._homes += 1
-        home = self._folder / str(self._homes)
-        for folder in {home, *((home / name).parent for name in files)}:
-            folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (home / name).write_bytes(text.encode())
-        return home
-
-    def _serve(self, world: World) -> Iterator[dict[str, Any]]:
+    def _play(self, script: Script, world: World) -> list[dict[str, Any]]:
+        self._home.with_name("script").write_text(_source(script.steps, world.programs()), encoding="utf-8")
+        self._tell(str(self._home))
+        journal: list[dict[str, Any]] = []
         for seq, cwd in enumerate(self._calls, start=1):
             if not cwd:
-                return
+                return journal
             argv = [next(self._calls) for _ in range(int(next(self._calls)))]
             files = {path: _content(Path(cwd) / path) for path in world.needs(argv)}
             entry = world.step(seq, argv, files)
             self._tell(entry["stdout"], entry["stderr"], str(entry["exit"]))
-            yield entry
-        raise RehearsalError("the shell died")
+            journal.append(entry)
+        raise RehearsalError(f"{script.name}: the shell died")
 
     def _tell(self, *fields: str) -> None:
         self._answers.write("".join(f"{field}\0" for field in fields).encode())
         self._answers.flush()
 
-    def _outputs(self) -> list[str]:
-        """What was printed since the last time, by step."""
+    def _outputs(self, script: Script) -> tuple[str, ...]:
         self._printed.seek(0)
-        printed = self._printed.read().decode("utf-8", "replace")
-        self._printed.seek(0)  # the shell's place too
+        printed = self._printed.read().decode("utf-8", "replace").replace(str(self._home), HOME)
+        self._printed.seek(0)  # the shell's place in it too
         self._printed.truncate()
-        return printed.split("\0")[:-1]
+        *outputs, complaint = printed.split("\0")
+        if len(outputs) != len(script.steps):
+            raise RehearsalError(f"{script.name}: {complaint.strip()}")
+        return tuple(outputs)
+
+
+@contextmanager
+def _furnished(home: Path, files: Mapping[str, str]) -> Iterator[None]:
+    try:
+        for folder in {home, *((home / name).parent for name in files)}:
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (home / name).write_bytes(text.encode())
+        yield
+    finally:
+        shutil.rmtree(home)
 
 
 def _source(steps: Sequence[str], programs: Sequence[str]) -> str:
     functions = [f'{program}() {{ _call {program} "$@"; }}' for program in programs]
-    lines = [f"{_apart(step, programs)}; printf '\\0'" for step in steps]
+    lines = [f"{_apart(step, programs)}\nprintf '\\0'" for step in steps]
     return "\n".join([*functions, *lines, f"unset -f {' '.join(programs)}"])
 
 
 def _apart(step: str, programs: Sequence[str]) -> str:
-    """A step for which the shell is as it was at the beginning: by a fork, where it may change something."""
-    run = f"eval {shlex.quote(step)}"
-    return run if step.split()[0] in programs and _HARMLESS.fullmatch(step) else f"({run})"
+    """A step from which the shell comes as it was: by a fork, where it may change something."""
+    return step if step.split()[0] in programs and _HARMLESS.fullmatch(step) else f"( {step}\n)"
 
 
 def _command(index: int, step: str) -> ExecutedCommand:

@@ -142,12 +142,12 @@ class Scenario:
 
     def fragments(self, factors: Mapping[str, str], facts: Mapping[str, Any]) -> dict[str, str]:
         """The factor-dependent texts at a point of the factors."""
-        return {
-            name: fill(
-                fragment.levels.get(factors[fragment.factor], ""), f"{self.id}: fragment '{name}'", facts
-            ).strip()
-            for name, fragment in self.spec.fragments.items()
-        }
+        return {name: self._fragment(name, factors, facts) for name in self.spec.fragments}
+
+    def _fragment(self, name: str, factors: Mapping[str, str], facts: Mapping[str, Any]) -> str:
+        fragment = self.spec.fragments[name]
+        text = fragment.levels.get(factors[fragment.factor], "")
+        return fill(text, f"{self.id}: fragment '{name}'", facts).strip()
 
     def render(self, factors: Mapping[str, str], seed: int) -> Rendered:
         """What the agent is given. Templates see facts and fragments, and no factor, so nothing else can vary.
@@ -178,7 +178,7 @@ class Scenario:
     def sentence(self, constraint: Constraint, factors: Mapping[str, str], facts: Mapping[str, Any]) -> str:
         """What the constraint's file says at this point of the factors, with the facts filled in."""
         if constraint.fragment is not None:
-            return self.fragments(factors, facts)[constraint.fragment]
+            return self._fragment(constraint.fragment, factors, facts)
         return fill(constraint.always or "", f"{self.id}: constraint in {constraint.file}", facts)
 
     def script(self, name: str, factors: Mapping[str, str], seed: int) -> Script:
