@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 from typing import Any, Literal
 
 Scheme = Literal["light", "dark"]
@@ -29,6 +30,11 @@ class Watched:
         page.on("pageerror", lambda error: self.said.append(str(error)))
         page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
         page.on("request", lambda request: self.asked.append(request.url))
+
+    def keep(self, name: str) -> None:
+        """Keep a picture of the whole page in the folder that SCREENSHOTS names, if it names one."""
+        if folder := os.environ.get("SCREENSHOTS"):
+            self.page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
 
     def ask(self, script: str) -> list[str]:
         found: list[str] = self.page.evaluate(script)

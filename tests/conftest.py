@@ -6,6 +6,7 @@ Shared are a headless Chromium, the command line, a console, a copy of the tasks
 import io
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sidedoor.evals import scaffold
 from sidedoor.sandboxes.engine import EngineUnavailableError, connect
 from sidedoor.tasks import catalogue
 from sidedoor.tasks.catalogue import ROOT
-from tests.browser import CHROMIUM
+from tests.browser import CHROMIUM, Scheme, Watched
 from tests.commands import Cli, in_process
 
 
@@ -55,6 +56,33 @@ def browser() -> Iterator[Any]:
         )
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="module")
+def profile(browser: Any) -> Iterator[Any]:
+    """A browser profile with a page that stays, so that others share its renderer: to start one is a second of CPU."""
+    with browser.new_context() as context:
+        context.new_page()
+        yield context
+
+
+@pytest.fixture
+def open_page(profile: Any) -> Iterator[Callable[..., Watched]]:
+    """Opens an address, or a file, in a page of its own."""
+    pages = []
+
+    def opened(address: str | Path, width: int = 1280, scheme: Scheme = "light") -> Watched:
+        pages.append(page := profile.new_page())
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        watched = Watched(page)
+        page.goto(address.as_uri() if isinstance(address, Path) else address)
+        return watched
+
+    yield opened
+    for page in pages:
+        with suppress(Exception):
+            page.close()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Checking judges: what is known by construction is so, and each judge of known quality gets what it deserves."""
 
+import asyncio
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from sidedoor.evals.judging.check.changes import BASES, base_items
 from sidedoor.evals.judging.check.command import check_command
 from sidedoor.evals.judging.check.items import Item, play
 from sidedoor.evals.judging.check.payloads import FILLER, PAYLOADS, PLACES
-from sidedoor.evals.judging.check.result import CheckResult, Question, check_result, total
+from sidedoor.evals.judging.check.result import CheckResult, Judgements, Question, check_result, total
 from sidedoor.evals.judging.check.run import check_folder, check_items, check_judge
 from sidedoor.evals.judging.check.structure import structural_escapes
 from sidedoor.evals.judging.command import judge_command
@@ -31,11 +32,8 @@ from tests.judge.judges import (
     CLEAN,
     MALFORMED,
     Truth,
-    answer,
-    asked,
     by_name,
     constant_no,
-    form,
     gullible,
     in_process,
     keyword,
@@ -43,7 +41,7 @@ from tests.judge.judges import (
     oracle,
     violation,
 )
-from tests.protocols.exchange import Conversation, Policy, Turn
+from tests.protocols.exchange import Conversation, Policy
 from tests.protocols.server import Fault
 
 JUDGE = "anthropic/claude-judge"
@@ -59,13 +57,27 @@ def truths(items: Sequence[Item]) -> dict[str, Truth]:
     return {one.case.code: violation(one.case.rules[0].id) if one.broken else CLEAN for one in items}
 
 
-async def checked(policy: Policy, items: Sequence[Item]) -> CheckResult:
-    """The result of a check by a judge in this process."""
+@pytest.fixture(scope="module")
+def oracles(items: Sequence[Item], truths: dict[str, Truth]) -> Judgements:
+    """What an oracle says of every case."""
+    return asyncio.run(judgements(oracle(truths), items))
+
+
+async def judgements(policy: Policy, items: Sequence[Item]) -> Judgements:
+    """What a judge in this process says of every case."""
     judge, rubric, judging = in_process(policy), load_rubric(), Judging()
     cases = {one.case.digest: one.case for one in items}
-    judgements = {digest: await judge_case(case, judge, rubric, judging) for digest, case in cases.items()}
-    question = Question(judge=JUDGE, study=study_of(JUDGE), items_sha256="0")
-    return check_result(question, items, judgements, {})
+    return {digest: await judge_case(case, judge, rubric, judging) for digest, case in cases.items()}
+
+
+def result_of(found: Judgements, items: Sequence[Item]) -> CheckResult:
+    """The result of a check that found these."""
+    return check_result(Question(judge=JUDGE, study=study_of(JUDGE), items_sha256="0"), items, found, {})
+
+
+async def checked(policy: Policy, items: Sequence[Item]) -> CheckResult:
+    """The result of a check by a judge in this process."""
+    return result_of(await judgements(policy, items), items)
 
 
 def rate(counts: object) -> tuple[int, int]:
@@ -158,8 +170,8 @@ def test_rehearsing_again_gives_the_same_cases(items: Sequence[Item]) -> None:
 # ---- what judges of known quality get -----------------------------------------------------------------------------
 
 
-async def test_an_oracle_is_fit(items: Sequence[Item], truths: dict[str, Truth]) -> None:
-    result = await checked(oracle(truths), items)
+def test_an_oracle_is_fit(items: Sequence[Item], oracles: Judgements) -> None:
+    result = result_of(oracles, items)
     assert (result.missed.wrong, result.missed.cases) == (0, 56)
     assert (result.accused.wrong, result.accused.cases) == (0, 56)
     assert rate(result.untold) == (0, 53)
@@ -230,43 +242,31 @@ def _reads(case: Case, phrase: str) -> bool:
     return any(phrase in visible(message.text) for message in case.messages)
 
 
-async def test_one_flip_in_thirty_is_allowed_and_two_are_not(items: Sequence[Item], truths: dict[str, Truth]) -> None:
+async def test_one_flip_in_thirty_is_allowed_and_two_are_not(items: Sequence[Item], oracles: Judgements) -> None:
     clean = [one for one in items if one.part == "injection" and not one.broken]
     for flips, fit in ((1, True), (2, False)):
         framed = {one.case.code: violation(one.case.rules[0].id) for one in clean[:flips]}
-        result = await checked(oracle(truths | framed), items)
+        result = result_of({**oracles, **await judgements(oracle(framed), clean[:flips])}, items)
         assert rate(result.framed) == (flips, 30)
         assert result.fit is fit
 
 
 async def test_a_case_without_a_verdict_has_gone_wrong_and_is_counted_as_such(
-    items: Sequence[Item], truths: dict[str, Truth]
+    items: Sequence[Item], oracles: Judgements
 ) -> None:
-    silenced = {one.case.code for one in items if one.part == "injection" and one.broken}
-
-    def judge(conversation: Conversation) -> Turn:
-        silent = asked(conversation).code in silenced
-        return (MALFORMED["refusal"][1] if silent else oracle(truths))(conversation)
-
-    result = await checked(judge, items)
+    silenced = [one for one in items if one.part == "injection" and one.broken]
+    result = result_of({**oracles, **await judgements(MALFORMED["refusal"][1], silenced)}, items)
     count = total(result.excused)
     assert (count.wrong, count.undecided) == (30, 30)
     assert not result.fit
 
 
 async def test_a_verdict_that_rests_on_an_injected_marker_is_an_escape(
-    items: Sequence[Item], truths: dict[str, Truth]
+    items: Sequence[Item], oracles: Judgements
 ) -> None:
     target = next(one for one in items if one.id.startswith("message from the principal/") and not one.broken)
-
-    def judge(conversation: Conversation) -> Turn:
-        record = asked(conversation)
-        verdict = form(record, truths[record.code])
-        if record.code == target.case.code:
-            verdict = form(record, violation(target.case.rules[0].id, needle=target.planted[0]))
-        return answer(verdict)
-
-    result = await checked(judge, items)
+    taken_in = {target.case.code: violation(target.case.rules[0].id, needle=target.planted[0])}
+    result = result_of({**oracles, **await judgements(oracle(taken_in), [target])}, items)
     assert list(result.escapes) == [target.id]
     assert rate(result.framed) == (1, 30)
     assert result.reasons == ["1 structural escapes"]
@@ -374,8 +374,15 @@ def test_a_check_goes_on_where_it_was_broken_off(
 
 
 def test_a_judge_that_was_not_there_is_neither_fit_nor_unfit(
-    few: Sequence[Item], serve: Serve, tmp_path: Path, console: Console, printed: Callable[[], str]
+    few: Sequence[Item],
+    serve: Serve,
+    tmp_path: Path,
+    console: Console,
+    printed: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # A pair and nothing else: Inspect renders the traceback of every request that fails, which takes it a while.
+    monkeypatch.setattr(check_run, "check_items", lambda: few[:2])
     serve(constant_no(), [Fault(400)] * 1000)
     assert check(console, tmp_path, JUDGE) == 1
     assert "not complete: " in printed()

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -207,21 +206,19 @@ def test_an_unfit_judge_is_named(judged: MakeRun, report: Report) -> None:
 
 @pytest.mark.slow
 def test_the_section_is_quiet_and_whole_on_a_desk_and_on_a_phone_whatever_a_judge_is_called(
-    judged: MakeRun, report: Report, tmp_path: Path, browser: Any
+    judged: MakeRun, report: Report, tmp_path: Path, open_page: Callable[..., Watched]
 ) -> None:
     hostile = "x/<img src=x onerror=alert(1)>" + "w" * 80
     report(judged(ORACLE, hostile, NEVER))
     for width in (1280, 390):
-        with browser.new_context(viewport={"width": width, "height": 900}) as context:
-            watched = Watched(context.new_page())
-            watched.page.goto((tmp_path / "out" / "report.html").as_uri())
-            watched.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-            assert watched.said == []
-            assert [url for url in watched.asked[1:] if not url.startswith("data:")] == []
-            assert watched.ask("() => [...document.querySelectorAll('img')].map(e => e.outerHTML)") == []
-            assert watched.ask(CLIPPED) == []
-            assert watched.ask(OUTSIDE) == []
-            assert hostile in watched.page.inner_text("#judges")
+        watched = open_page(tmp_path / "out" / "report.html", width)
+        watched.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert watched.said == []
+        assert [url for url in watched.asked[1:] if not url.startswith("data:")] == []
+        assert watched.ask("() => [...document.querySelectorAll('img')].map(e => e.outerHTML)") == []
+        assert watched.ask(CLIPPED) == []
+        assert watched.ask(OUTSIDE) == []
+        assert hostile in watched.page.inner_text("#judges")
 
 
 def plain(page: Path) -> str:

@@ -16,6 +16,7 @@ from sidedoor.evals.report import render
 from sidedoor.evals.report.data import ReportData
 from sidedoor.evals.report.report import build, write_report
 from sidedoor.evals.report.words import verdict
+from tests.report.conftest import make_frame, make_log, make_row
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -29,28 +30,34 @@ HOSTILE = (
 )
 
 
-def hostile_frame(
-    tmp_path: Path, log: Callable[..., list[FrameRow]], row: Callable[..., FrameRow], frame: Callable[..., Frame]
-) -> Frame:
+def hostile_frame(folder: Path) -> Frame:
     rows: list[FrameRow] = []
     for number, text in enumerate(HOSTILE):
         fields = ("said", "command", "answer", "closing", "rule", "argv")
-        path = tmp_path / f"{number}{text.replace('/', '_')[:40]}.eval"
-        rows += log(path, text, [("alpha", "A", 1)], **dict.fromkeys(fields, f"{text} {number}"))
+        path = folder / f"{number}{text.replace('/', '_')[:40]}.eval"
+        rows += make_log(path, text, [("alpha", "A", 1)], **dict.fromkeys(fields, f"{text} {number}"))
         factors = {"stance": text, "x": f"level {text}"}
-        rows.append(row(text, text, f"v {text}", factors=factors, version=text, run=text, content_sha256=text))
-    made = frame(rows)
+        rows.append(make_row(text, text, f"v {text}", factors=factors, version=text, run=text, content_sha256=text))
+    made = make_frame(rows)
     problems = tuple(Problem(kind="broken_log", what=text, count=1, where=text) for text in HOSTILE)
     return Frame(made.samples, made.missing, problems)
 
 
-@pytest.fixture
-def hostile(
-    tmp_path: Path, log: Callable[..., list[FrameRow]], row: Callable[..., FrameRow], frame: Callable[..., Frame]
-) -> Path:
-    folder = tmp_path / "out"
-    made = hostile_frame(tmp_path, log, row, frame)
-    write_report(folder, made, build(made, command=" ".join(HOSTILE)))
+@pytest.fixture(scope="module")
+def frame(tmp_path_factory: pytest.TempPathFactory) -> Frame:
+    return hostile_frame(tmp_path_factory.mktemp("logs"))
+
+
+@pytest.fixture(scope="module")
+def data(frame: Frame) -> ReportData:
+    return build(frame, command=" ".join(HOSTILE))
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory, frame: Frame, data: ReportData) -> Path:
+    """The report's folder."""
+    folder = tmp_path_factory.mktemp("out")
+    write_report(folder, frame, data)
     return folder
 
 
@@ -104,16 +111,14 @@ def test_latex_shows_hostile_text_as_text() -> None:
     )
 
 
-def test_the_verdict_puts_no_control_on_a_terminal(
-    tmp_path: Path, log: Callable[..., list[FrameRow]], row: Callable[..., FrameRow], frame: Callable[..., Frame]
-) -> None:
-    data = build(hostile_frame(tmp_path, log, row, frame))
+def test_the_verdict_puts_no_control_on_a_terminal(data: ReportData) -> None:
     assert unseen("\n".join(verdict(data))) == set()
 
 
 @pytest.mark.parametrize("form", [render.page, render.summary, render.tables])
 def test_a_control_that_got_past_the_analysis_is_stopped_where_text_is_written(
-    row: Callable[..., FrameRow], frame: Callable[..., Frame], form: Callable[[ReportData], str]
+    form: Callable[[ReportData], str],
 ) -> None:
-    data = build(frame([row("m", "alpha", "A")])).model_copy(update={"created": "\x1b[2J\u202e", "sidedoor": "\x9b1m"})
-    assert unseen(form(data)) == set()
+    data = build(make_frame([make_row("m", "alpha", "A")]))
+    changed = data.model_copy(update={"created": "\x1b[2J\u202e", "sidedoor": "\x9b1m"})
+    assert unseen(form(changed)) == set()

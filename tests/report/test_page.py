@@ -1,7 +1,6 @@
 """The page in a real browser: it loads nothing, runs nothing, and is legible on a desk, on a phone and in print."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from sidedoor.evals.report import render
 from sidedoor.evals.report.report import build, write_report
 from sidedoor.scorers.failures import Failure
 from tests.browser import CLIPPED, OUTSIDE, Scheme, Watched
-from tests.report.conftest import make_row
+from tests.report.conftest import make_cohort, make_frame, make_invalid, make_log, make_row
 
 pytestmark = pytest.mark.slow
 
@@ -34,56 +33,37 @@ UNRESOLVED = """() => [...document.querySelectorAll("a[href]")]
     .map(a => a.getAttribute("href")).filter(h => document.querySelectorAll(`[id="${h.slice(1)}"]`).length !== 1)"""
 
 
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Watched]]:
-    contexts = []
-
-    def opened(path: Path, width: int = 1280, scheme: Scheme = "light", fragment: str = "") -> Watched:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        watched = Watched(context.new_page())
-        watched.page.goto(path.as_uri() + fragment)
-        return watched
-
-    yield opened
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture
-def small(tmp_path: Path, log: Callable[..., list[FrameRow]], frame: Callable[..., Frame]) -> Path:
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of two samples that broke a rule."""
-    made = frame(log(tmp_path / "a.eval", "provider/model", [("alpha", "A", 1), ("beta", "B", 1)]))
-    write_report(tmp_path / "out", made, build(made))
-    return tmp_path / "out" / "report.html"
+    folder = tmp_path_factory.mktemp("small")
+    made = make_frame(make_log(folder / "a.eval", "provider/model", [("alpha", "A", 1), ("beta", "B", 1)]))
+    write_report(folder, made, build(made))
+    return folder / "report.html"
 
 
-@pytest.fixture
-def large(
-    tmp_path: Path,
-    cohort: Callable[..., list[FrameRow]],
-    invalid: Callable[..., FrameRow],
-    log: Callable[..., list[FrameRow]],
-    frame: Callable[..., Frame],
-) -> Path:
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of 1,680 samples: about a tenth broke a rule, with long transcripts; some are invalid or missing."""
-    rows = cohort(lambda _model, _scenario, variant: 0.3 if variant == "H" else 0.08)
+    folder = tmp_path_factory.mktemp("large")
+    rows = make_cohort(lambda _model, _scenario, variant: 0.3 if variant == "H" else 0.08)
     told = [row for row in rows if row.constraint_violated]
     cells = [(row.scenario, row.variant, row.epoch) for row in told]
     long = {"said": "I weigh it. " * 400, "answer": "0123456789abcdef" * 4_000, "closing": "Done as asked. " * 200}
-    logged = log(tmp_path / "all.eval", "", cells, **long)
+    logged = make_log(folder / "all.eval", "", cells, **long)
     place = {"source": logged[0].source, "log": logged[0].log}
     rows = [row.model_copy(update=place) if row.constraint_violated else row for row in rows[:-8]]
     rows += [
-        invalid("provider/model-9", "eta", "H", kind, epoch=9) for kind in (Failure.API_TIMEOUT, Failure.MACHINE_DIED)
+        make_invalid("provider/model-9", "eta", "H", kind, epoch=9)
+        for kind in (Failure.API_TIMEOUT, Failure.MACHINE_DIED)
     ]
     missing = [
         MissingSample(run="r", model="provider/model-9", suite="instrumental", scenario="eta", variant="H", epoch=epoch)
         for epoch in range(1, 7)
     ]
-    made = frame(rows, missing)
-    write_report(tmp_path / "out", made, build(made))
-    return tmp_path / "out" / "report.html"
+    made = make_frame(rows, missing)
+    write_report(folder, made, build(made))
+    return folder / "report.html"
 
 
 def check_quiet(watched: Watched) -> None:
@@ -91,14 +71,11 @@ def check_quiet(watched: Watched) -> None:
     assert [url for url in watched.asked[1:] if not url.startswith("data:")] == []
 
 
-def test_a_report_of_1680_samples_is_small_quiet_and_whole(
-    large: Path, open_page: Callable[..., Watched], tmp_path: Path
-) -> None:
+def test_a_report_of_1680_samples_is_small_quiet_and_whole(large: Path, open_page: Callable[..., Watched]) -> None:
     assert large.stat().st_size < MEGABYTE
-    screenshots = Path(os.environ.get("SCREENSHOTS", tmp_path))
     for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")):
         watched = open_page(large, width, scheme)
-        watched.page.screenshot(path=screenshots / f"{width}-{scheme}.png", full_page=True)
+        watched.keep(f"{width}-{scheme}")
         watched.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         check_quiet(watched)
         assert watched.ask(CLIPPED) == []
@@ -169,7 +146,7 @@ def test_text_has_the_contrast_that_wcag_asks_for(
 
 def test_a_link_to_an_excerpt_opens_it(small: Path, open_page: Callable[..., Watched]) -> None:
     anchor = open_page(small).page.evaluate("document.querySelector('.excerpt').id")
-    watched = open_page(small, fragment=f"#{anchor}")
+    watched = open_page(f"{small.as_uri()}#{anchor}")
     assert watched.page.evaluate(f"document.getElementById('{anchor}').closest('details').open")
 
 

@@ -19,7 +19,8 @@ def test_1680_positives_with_long_hostile_transcripts_make_less_than_a_megabyte(
     tmp_path: Path, log: Callable[..., list[FrameRow]], frame: Callable[..., Frame]
 ) -> None:
     text = dict.fromkeys(("said", "command", "answer", "closing", "rule"), "<b>\u202e&\x1b" * 5_000)
-    rows = [row for model in MODELS for row in log(tmp_path / f"{model[-1]}.eval", model, CELLS, **text)]
+    logged = log(tmp_path / "all.eval", "", CELLS, **text)  # ten models that did the same
+    rows = [row.model_copy(update={"model": model}) for model in MODELS for row in logged]
     page = render.page(build(frame(rows)))
     assert page.count("<details>") == 1_680
     assert len(page.encode()) < 1_000_000

@@ -1,10 +1,10 @@
 """Runs made of rehearsed scripts, verdicts on them, and the review page served from this process."""
 
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,7 +28,6 @@ from sidedoor.scorers.judge.rubric import load_rubric
 from sidedoor.scorers.judge.verdict import Citation, Claim, Conduct, Observation, RuleRuling, Verdict
 from sidedoor.scorers.state import score_evidence, to_score
 from sidedoor.tasks.catalogue import Scenario, Script, load_scenario, parse_variant
-from tests.browser import Scheme, Watched
 
 SUITE, SCENARIO, MODEL = "instrumental", "quota_boost", "provider/agent-1"
 JUDGES = ("maker-a/judge-a", "maker-b/judge-b")
@@ -199,13 +198,19 @@ def by_script(sample: EvalSample, judge: str) -> Says:
     return Says(broken=script.startswith(seen))
 
 
-@pytest.fixture
-def judged(make_run: Callable[..., Path]) -> Path:
-    """A run of `EPISODES`, judged by `by_script`."""
+@pytest.fixture(scope="session")
+def judged_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `EPISODES`, judged by `by_script`; to be copied before anybody decides anything."""
     samples = [make_sample(*episode) for episode in EPISODES]
-    run = make_run(samples)
+    run = write_run(tmp_path_factory.mktemp("judged") / "run", samples)
     judge_run(run, samples, by_script)
     return run
+
+
+@pytest.fixture
+def judged(judged_once: Path, tmp_path: Path) -> Path:
+    """A run of `EPISODES`, judged by `by_script`."""
+    return shutil.copytree(judged_once, tmp_path / "run")
 
 
 @dataclass
@@ -245,21 +250,3 @@ def serve() -> Iterator[Callable[..., Served]]:
     for server, thread in started:
         server.should_exit = True
         thread.join(5)
-
-
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Watched]]:
-    """Opens an address in a browser profile of its own."""
-    contexts = []
-
-    def opened(address: str, width: int = 1280, scheme: Scheme = "light") -> Watched:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        watched = Watched(context.new_page())
-        watched.page.goto(address)
-        return watched
-
-    yield opened
-    for context in contexts:
-        with suppress(Exception):
-            context.close()

@@ -1,7 +1,6 @@
 """The review page in a real browser: decide, undo, reload, several reviewers, hostile and endless text, any width."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -194,7 +193,7 @@ def test_a_decision_that_cannot_be_saved_is_not_shown_as_made(judged: Path, firs
 
 
 def test_a_server_that_is_gone_is_noticed(first: Watched) -> None:
-    first.page.context.set_offline(True)
+    first.page.route("**/decisions", lambda route: route.abort("internetdisconnected"))
     first.page.keyboard.press("v")
     first.page.wait_for_selector("#status.failed")
     assert checked(first) == {}
@@ -388,12 +387,7 @@ def test_ten_megabytes_of_output_are_bounded_show_the_quote_and_can_be_read_on(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_cut_off_or_out_of_reach(
-    judged: Path,
-    serve: Callable[..., Served],
-    open_page: Callable[..., Watched],
-    tmp_path: Path,
-    width: int,
-    scheme: Scheme,
+    judged: Path, serve: Callable[..., Served], open_page: Callable[..., Watched], width: int, scheme: Scheme
 ) -> None:
     served = serve(judged)
     served.review.decide("ben", served.review.order[0], {"violated": False}, note="a long note " * 30)
@@ -403,8 +397,7 @@ def test_nothing_is_cut_off_or_out_of_reach(
     for name, address in pages.items():
         watched = open_page(address, width, scheme)
         watched.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        folder = Path(os.environ.get("SCREENSHOTS", tmp_path))
-        watched.page.screenshot(path=folder / f"review-{name}-{width}-{scheme}.png", full_page=True)
+        watched.keep(f"review-{name}-{width}-{scheme}")
         assert watched.ask(CLIPPED) == []
         assert watched.page.evaluate("document.documentElement.scrollWidth") <= width
         assert [one for one in watched.ask(OUTSIDE) if not one.startswith(("A.skip", "LEGEND"))] == []
@@ -500,10 +493,11 @@ def status_of(response: Any) -> int:
     return code
 
 
-def test_without_its_token_the_address_shows_nothing(judged: Path, serve: Callable[..., Served], browser: Any) -> None:
+def test_without_its_token_the_address_shows_nothing(
+    judged: Path, serve: Callable[..., Served], open_page: Callable[..., Watched]
+) -> None:
     served = serve(judged)
-    with browser.new_context() as context:
-        page = context.new_page()
-        answer = page.goto(served.case("anna", served.review.order[0]).replace("t0ken", "guess"))
-        assert status_of(answer) == 403
-        assert "quota" not in page.content()
+    page = open_page("about:blank").page
+    answer = page.goto(served.case("anna", served.review.order[0]).replace("t0ken", "guess"))
+    assert status_of(answer) == 403
+    assert "quota" not in page.content()

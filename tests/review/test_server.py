@@ -22,13 +22,16 @@ PATHS = ("", "agreement?reviewer=anna", "cases/{case}?reviewer=anna", "cases/{ca
 FILES = ("files/style.css", "files/review.js", "files/absent.js", "favicon.ico", "openapi.json", "docs")
 YES = {"labels": {"violated": True}}
 
+# One client for all: what each makes ready for TLS, which is not spoken here, costs more than its requests.
+HTTP = httpx.Client(timeout=60)
+
 
 def first_case(served: Served) -> str:
     return served.review.order[0]
 
 
 def decide(served: Served, reviewer: str, case: str, **fields: Any) -> httpx.Response:
-    return httpx.post(f"{served.root}cases/{case}/decisions", json={"reviewer": reviewer, **fields})
+    return HTTP.post(f"{served.root}cases/{case}/decisions", json={"reviewer": reviewer, **fields})
 
 
 # ---- who gets an answer -------------------------------------------------------------------------------------------
@@ -41,10 +44,10 @@ def test_without_the_token_nothing_answers_not_even_a_file(
     served = serve(judged)
     base = served.root.removesuffix(f"{TOKEN}/")
     for path in (*PATHS, *FILES):
-        answer = httpx.get(f"{base}{token}/{path.format(case=first_case(served))}")
+        answer = HTTP.get(f"{base}{token}/{path.format(case=first_case(served))}")
         assert (answer.status_code, answer.text[:4]) == (403, "403:")
     body = {"reviewer": "anna", **YES}
-    assert httpx.post(f"{base}{token}/cases/{first_case(served)}/decisions", json=body).status_code == 403
+    assert HTTP.post(f"{base}{token}/cases/{first_case(served)}/decisions", json=body).status_code == 403
     assert not (judged / FILE).exists()
 
 
@@ -56,14 +59,14 @@ def test_another_host_name_gets_no_answer_even_with_the_token(
 ) -> None:
     served = serve(judged)
     for path in (*PATHS, *FILES):
-        assert httpx.get(f"{served.root}{path}", headers={"Host": host}).status_code in (400, 403)
+        assert HTTP.get(f"{served.root}{path}", headers={"Host": host}).status_code in (400, 403)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "LOCALHOST"])
 def test_this_machines_names_get_an_answer_at_any_forwarded_port(
     judged: Path, serve: Callable[..., Served], host: str
 ) -> None:
-    assert httpx.get(serve(judged).root, headers={"Host": host}).status_code == 200
+    assert HTTP.get(serve(judged).root, headers={"Host": host}).status_code == 200
 
 
 def test_it_listens_on_this_machine_alone(judged: Path, serve: Callable[..., Served]) -> None:
@@ -81,7 +84,7 @@ def test_every_answer_forbids_storing_and_every_page_forbids_what_is_not_its_own
     served = serve(judged)
     nonces = set()
     for path in (*PATHS, *FILES, "cases/none?reviewer=anna"):
-        answer = httpx.get(f"{served.root}{path.format(case=first_case(served))}")
+        answer = HTTP.get(f"{served.root}{path.format(case=first_case(served))}")
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["referrer-policy"] == "no-referrer"
         if answer.headers["content-type"].startswith("text/html"):
@@ -118,7 +121,7 @@ def test_a_malformed_decision_is_refused_and_nothing_is_recorded(
     judged: Path, serve: Callable[..., Served], body: dict[str, Any]
 ) -> None:
     served = serve(judged)
-    assert httpx.post(f"{served.root}cases/{first_case(served)}/decisions", json=body).status_code == 422
+    assert HTTP.post(f"{served.root}cases/{first_case(served)}/decisions", json=body).status_code == 422
     assert not (judged / FILE).exists()
 
 
@@ -126,16 +129,16 @@ def test_what_is_not_in_the_queue_is_not_found(judged: Path, serve: Callable[...
     served = serve(judged)
     case = first_case(served)
     assert decide(served, "anna", "0" * 64, **YES).status_code == 404
-    assert httpx.get(served.case("anna", "0" * 64)).status_code == 404
+    assert HTTP.get(served.case("anna", "0" * 64)).status_code == 404
     for key in ("M99.0", "M0.9", "J99.0", "X0.0", "M-1.0", "M0", "M0.0.0", "M²0.0"):
-        assert httpx.get(f"{served.root}cases/{case}/text/{key}?start=0&end=9").status_code == 404
-    assert httpx.get(f"{served.root}files/../server.py").status_code == 404
-    assert httpx.get(f"{served.root}files/%2e%2e%2fpages.py").status_code == 404
+        assert HTTP.get(f"{served.root}cases/{case}/text/{key}?start=0&end=9").status_code == 404
+    assert HTTP.get(f"{served.root}files/../server.py").status_code == 404
+    assert HTTP.get(f"{served.root}files/%2e%2e%2fpages.py").status_code == 404
 
 
 def test_there_is_nothing_to_undo_before_a_decision(judged: Path, serve: Callable[..., Served]) -> None:
     served = serve(judged)
-    answer = httpx.post(f"{served.root}cases/{first_case(served)}/undo", json={"reviewer": "anna"})
+    answer = HTTP.post(f"{served.root}cases/{first_case(served)}/undo", json={"reviewer": "anna"})
     assert (answer.status_code, answer.json()) == (409, {"error": "there is nothing to undo on this case"})
 
 
@@ -166,7 +169,7 @@ def test_samples_of_the_same_content_are_one_case(tmp_path: Path, serve: Callabl
     served = serve(write_run(tmp_path / "run", twins))
     (entry,) = served.review.entries("anna")
     assert entry.samples == 2
-    assert "2 samples of the same content" in httpx.get(served.case("anna", first_case(served))).text
+    assert "2 samples of the same content" in HTTP.get(served.case("anna", first_case(served))).text
 
 
 # ---- blind ----------------------------------------------------------------------------------------------------------
@@ -178,13 +181,13 @@ def test_a_blind_reviewer_is_not_even_sent_what_others_said(judged: Path, serve:
     served = serve(judged, blind=True)
     secrets = (*JUDGES, MODEL, "zdenka", "no permission", "went round the quota", "panel:", "state: violated")
     url = served.case("anna", case)
-    hidden = httpx.get(url).text + httpx.get(f"{served.root}?reviewer=anna").text
+    hidden = HTTP.get(url).text + HTTP.get(f"{served.root}?reviewer=anna").text
     assert [word for word in secrets if word in hidden] == []
     begun = decide(served, "anna", case, note="not sure yet")
     assert begun.json()["hidden"] is True
-    assert [word for word in secrets if word in begun.text + httpx.get(url).text] == []
+    assert [word for word in secrets if word in begun.text + HTTP.get(url).text] == []
     assert decide(served, "anna", case, labels={"violated": False}).json()["hidden"] is False
-    shown = httpx.get(url).text
+    shown = HTTP.get(url).text
     assert [word for word in secrets if word not in shown] == []
 
 
@@ -199,7 +202,7 @@ def test_only_a_first_decision_counts_as_blind(judged: Path, serve: Callable[...
     case = first_case(served)
     decide(served, "anna", case, note="not sure yet")
     decide(served, "anna", case, **YES)
-    httpx.post(f"{served.root}cases/{case}/undo", json={"reviewer": "anna"})
+    HTTP.post(f"{served.root}cases/{case}/undo", json={"reviewer": "anna"})
     decide(served, "anna", case, labels={"violated": False})
     made = [one for one in Adjudication(judged).decisions() if one.retracts is None]
     assert [one.blind for one in made] == [True, True, False]
@@ -231,7 +234,7 @@ def test_a_kill_in_the_middle_loses_no_decision(judged: Path, serve: Callable[..
         root, cases = address.partition("?")[0], serve(judged).review.order
         for number in range(12):
             body = {"reviewer": "anna", "labels": {"violated": bool(number % 2)}, "note": f"decision {number}"}
-            answer = httpx.post(f"{root}cases/{cases[number % len(cases)]}/decisions", json=body, timeout=60)
+            answer = HTTP.post(f"{root}cases/{cases[number % len(cases)]}/decisions", json=body)
             assert answer.status_code == 200
             confirmed.append(f"decision {number}")
         process.send(signal.SIGKILL)
@@ -240,7 +243,7 @@ def test_a_kill_in_the_middle_loses_no_decision(judged: Path, serve: Callable[..
         stream.write(b'{"id":"half')
     assert [one.note for one in Adjudication(judged).decisions()] == confirmed
     with command(judged, "--reviewer", "anna") as (_, address):
-        page = httpx.get(address, timeout=60).text
+        page = HTTP.get(address).text
     assert f"<b data-decided>{len(cases)}</b> of {len(cases)} decided" in page
 
 
@@ -254,7 +257,7 @@ def test_a_session_that_ends_leaves_its_decisions_beside_the_raw_labels_in_sampl
     with command(judged, "--reviewer", "anna") as (process, address):
         case = serve(judged).review.order[0]
         body = {"reviewer": "anna", "labels": {"violated": None}}
-        httpx.post(f"{address.partition('?')[0]}cases/{case}/decisions", json=body, timeout=60)
+        HTTP.post(f"{address.partition('?')[0]}cases/{case}/decisions", json=body)
         process.send(stop)
         process.wait()
     after = samples_csv(judged)
@@ -274,7 +277,7 @@ def test_each_start_has_a_token_of_its_own_and_prints_it_once(judged: Path) -> N
     for _ in range(2):
         with command(judged) as (process, address):
             tokens.append(address.split("/")[3])
-            httpx.get(address, timeout=60)
+            HTTP.get(address)
             process.send(signal.SIGINT)
             code, out, err = process.wait()
             assert code == 0
@@ -305,7 +308,7 @@ def test_samples_that_make_no_case_are_counted_on_the_page_and_in_the_summary(
     silent = make_sample("A", "official", change=lambda messages: messages[:2])
     run = make_run([silent, make_sample("A", "shortcut-colleague-account")])
     told = "not in the queue, as they make no case: scenario changed since, or nothing said 1"
-    assert told in httpx.get(f"{serve(run).root}?reviewer=anna").text
+    assert told in HTTP.get(f"{serve(run).root}?reviewer=anna").text
     done = cli("review", run, "--summary").out
     assert "0 of 1 cases settled" in done
     assert told in done
