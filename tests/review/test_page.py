@@ -298,6 +298,7 @@ def test_hostile_text_is_inert_wherever_it_stands(
     run = make_run(samples)
     judge_run(run, samples, lambda sample, _: Says(broken=True, why=HOSTILE[int(str(sample.id)[-1]) - 1]))
     served = serve(run)
+    whole: list[str] = []
     for case in served.review.order:
         served.review.decide("ben", case, {"violated": False}, note=HOSTILE[0])
         served.review.decide("anna", case, {"violated": True}, note=HOSTILE[0])
@@ -312,9 +313,9 @@ def test_hostile_text_is_inert_wherever_it_stands(
         assert watched.page.input_value("#note") == HOSTILE[0]
         shown = watched.page.inner_text("body")
         assert set(shown) & set("\x1b\x07\u202e\u2066\u200b") == set()
-    whole = {case: open_page(served.case("anna", case)).page.inner_text("main") for case in served.review.order}
-    assert sum("⟨U+202E⟩gnp.exe" in text and "␛[2J" in text for text in whole.values()) == 1
-    assert sum("{{ 7 * 7 }}" in text for text in whole.values()) == 1
+        whole.append(watched.page.inner_text("main"))
+    assert sum("⟨U+202E⟩gnp.exe" in text and "␛[2J" in text for text in whole) == 1
+    assert sum("{{ 7 * 7 }}" in text for text in whole) == 1
 
 
 def test_the_policy_stops_what_escaping_would_have_missed(first: Watched) -> None:
