@@ -9,10 +9,10 @@ INSTALLED := $(VENV)/.installed
 run: $(INSTALLED) sandbox
 	$(BIN)/sidedoor run instrumental --model reference/official --model reference/shortcut --model reference/mixture
 
-# Tests run two at a time, file by file, slow files first. Where no engine can be had, those that need one are listed as
+# Tests run three at a time, file by file, slow files first. Where no engine can be had, those that need one are listed as
 # skipped.
 test: $(INSTALLED) sandbox browser check
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # The regression gate on the reference cohort: PASS on a fresh run of it, FAIL on a planted increase, INVALID on nothing.
 gate: $(INSTALLED) sandbox

@@ -183,7 +183,7 @@ def test_hostile_text_leaves_no_active_node(
         "'\"><svg onload=alert(1)><animate attributeName=href values=javascript:alert(1)>",
         '<a href="javascript:alert(1)">x</a><iframe srcdoc="<script>alert(1)</script>">',
         "<style>*{display:none}</style><base href=http://evil.example><meta http-equiv=refresh content=0>",
-        "{{ 7 * 7 }}<!-- --><![CDATA[ <plaintext>",
+        "{{ 7919 * 7907 }}<!-- --><![CDATA[ <plaintext>",
     )
     fields = ("said", "command", "answer", "closing", "rule", "argv")
     rows = []
@@ -201,7 +201,7 @@ def test_hostile_text_leaves_no_active_node(
     assert watched.ask(ACTIVE) == []
     assert watched.page.evaluate("document.querySelectorAll('style').length") == 1
     assert watched.ask(OUTSIDE) == []
-    assert "49" not in watched.page.inner_text("#verdict")
+    assert "62615533" not in watched.page.inner_text("#verdict")
     for text in attacks:
         assert " ".join(text.split()) in " ".join(watched.page.inner_text("#excerpts").split())
 
