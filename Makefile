@@ -11,6 +11,7 @@ run: $(INSTALLED) sandbox
 
 # Tests run three at a time, file by file, slow files first. Where no engine can be had, those that need one are listed as
 # skipped.
+test: export PYTHONDONTWRITEBYTECODE =  # what one worker compiles, the others read
 test: $(INSTALLED) sandbox browser check
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
