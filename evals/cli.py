@@ -2,6 +2,8 @@
 
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -58,7 +60,8 @@ def main() -> None:
     from sidedoor.evals.errors import one_line, user_errors
 
     try:
-        app()
+        with _lost_interrupts_told():
+            app()
     except user_errors() as error:
         _stop(one_line(error), EXIT_USAGE)
     except KeyboardInterrupt:
@@ -430,6 +433,24 @@ def _console() -> "Console":
 
     # Redirected output has no width of its own; 80 columns would cut tables that nobody can scroll.
     return Console() if sys.stdout.isatty() else Console(width=160)
+
+
+@contextmanager
+def _lost_interrupts_told() -> Iterator[None]:
+    """Say in a line that an interrupt came where Python drops exceptions (a finalizer, say) and shows a traceback."""
+    before = sys.unraisablehook
+
+    def told(dropped: "sys.UnraisableHookArgs") -> None:
+        if isinstance(dropped.exc_value, KeyboardInterrupt):
+            sys.stderr.write("sidedoor: an interrupt was lost; if this goes on, send another\n")
+        else:
+            before(dropped)
+
+    sys.unraisablehook = told
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -36,6 +36,20 @@ def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
+class Finalized:
+    """What is interrupted when it is let go of, where Python drops exceptions."""
+
+    def __del__(self) -> None:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_that_python_drops_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sys.unraisablehook
+    monkeypatch.setattr("sidedoor.evals.cli.app", Finalized)
+    assert cli() == (0, "", "sidedoor: an interrupt was lost; if this goes on, send another\n")
+    assert sys.unraisablehook is before
+
+
 def test_help_answers_in_under_half_a_second() -> None:
     seconds = []
     for _ in range(3):
