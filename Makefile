@@ -4,15 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test gate check lock sandbox browser clean
+.PHONY: run test gate check lock sandbox sandboxes browser clean
 
 run: $(INSTALLED) sandbox
 	$(BIN)/sidedoor run instrumental --model reference/official --model reference/shortcut --model reference/mixture
 
-# Tests run three at a time, file by file, slow files first. Where no engine can be had, those that need one are listed as
-# skipped.
+# Tests run three at a time, file by file, slow files first. Where no engine or no bubblewrap can be had, those that need
+# it are listed as skipped.
 test: export PYTHONDONTWRITEBYTECODE =  # what one worker compiles, the others read
-test: $(INSTALLED) sandbox browser check
+test: $(INSTALLED) sandboxes browser check
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # The regression gate on the reference cohort: PASS on a fresh run of it, FAIL on a planted increase, INVALID on nothing.
@@ -29,6 +29,10 @@ check: $(INSTALLED)
 # Where episodes run: containers, or bubblewrap where no engine can be had.
 sandbox:
 	@sandboxes/setup.sh sandbox
+
+# Both, so that both are tested.
+sandboxes:
+	@sandboxes/setup.sh sandboxes
 
 browser:
 	@sandboxes/setup.sh browser

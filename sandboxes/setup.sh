@@ -3,6 +3,7 @@
 #     installs the distribution's engine and starts it, saying so; elsewhere says what to install and stops.
 # setup.sh embedded: the same for bubblewrap, with which episodes run where there is no engine.
 # setup.sh sandbox: an engine, or bubblewrap where none can be had.
+# setup.sh sandboxes: both, for the tests; where one of the two can't be had, its tests are skipped.
 # setup.sh browser: the same for Chromium, in which the tests open the report.
 set -eu
 
@@ -54,9 +55,17 @@ sandbox() {
     embedded
 }
 
+sandboxes() {
+    if ! (engine); then
+        embedded
+    elif ! (embedded); then
+        echo "setup: tests of --sandbox embedded will be skipped"
+    fi
+}
+
 browser() { command -v chromium >/dev/null || install Chromium chromium; }
 
 case "${1:-}" in
-    engine | embedded | sandbox | browser) "$1" ;;
-    *) stop "usage: setup.sh engine|embedded|sandbox|browser" ;;
+    engine | embedded | sandbox | sandboxes | browser) "$1" ;;
+    *) stop "usage: setup.sh engine|embedded|sandbox|sandboxes|browser" ;;
 esac

@@ -1,8 +1,9 @@
-"""What tests of several folders share, and what becomes of tests that need an engine.
+"""What tests of several folders share, and what becomes of tests that need what is not there.
 
 Shared are a headless Chromium, the command line, a console, a copy of the tasks tree.
 """
 
+import asyncio
 import io
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,7 +16,9 @@ import pytest
 from rich.console import Console
 
 from sidedoor.evals import scaffold
+from sidedoor.sandboxes.choice import provider_named
 from sidedoor.sandboxes.engine import EngineUnavailableError, connect
+from sidedoor.sandboxes.machine import ProviderUnavailableError
 from sidedoor.tasks import catalogue
 from sidedoor.tasks.catalogue import ROOT
 from tests.browser import CHROMIUM, Scheme, Watched
@@ -32,6 +35,20 @@ def missing_engine() -> str | None:
     return None
 
 
+@cache
+def missing_bubblewrap() -> str | None:
+    """Why there are no embedded machines here; None if there are."""
+    try:
+        asyncio.run(provider_named("embedded").prepare(print))
+    except ProviderUnavailableError as error:
+        return str(error)
+    return None
+
+
+MISSING = {"docker": missing_engine, "embedded": missing_bubblewrap}
+"""By the marker of the tests that need it."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with slow tests first: the last one would keep one worker busy when others have nothing left to do."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
@@ -39,9 +56,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests that need an engine where there is none; the summary counts them, and says why."""
-    if item.get_closest_marker("docker") and (reason := missing_engine()) is not None:
-        pytest.skip(reason)
+    """Skip tests that need an engine or bubblewrap where there is none; the summary counts them, and says why."""
+    for marker, missing in MISSING.items():
+        if item.get_closest_marker(marker) and (reason := missing()) is not None:
+            pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from sidedoor.evals.rescore import kept_evidence, rescored_differences
 from sidedoor.evals.samples import label_values
 from sidedoor.sandboxes.choice import provider_named
 from sidedoor.sandboxes.evidence import Evidence
-from sidedoor.sandboxes.machine import ProviderName, ProviderUnavailableError
+from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.sandboxes.provider import WorkplaceSandbox
 from sidedoor.sandboxes.workplace import Workplace
 from sidedoor.scorers.record import EpisodeRecord
@@ -102,7 +102,6 @@ class Intruder(ModelAPI):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "embedded: needs bubblewrap and user namespaces")
     config.addinivalue_line(
         "markers", "play(*commands, scenario, variant, before_last): what the agent of the `ending` fixture does"
     )
@@ -117,12 +116,7 @@ def pytest_configure(config: pytest.Config) -> None:
 )
 def provider_name(request: pytest.FixtureRequest) -> ProviderName:
     """Each provider in turn; what an agent tries on one must fail on the other."""
-    try:
-        anyio.run(provider_named(request.param).prepare, print)
-    except ProviderUnavailableError as error:
-        if request.param == "docker":
-            raise
-        pytest.skip(str(error))
+    anyio.run(provider_named(request.param).prepare, print)
     return request.param
 
 

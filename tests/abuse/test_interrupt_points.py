@@ -11,7 +11,6 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import NamedTuple
 
-import anyio
 import pytest
 from inspect_ai.log import read_eval_log, read_eval_log_samples
 from rich.console import Console
@@ -19,8 +18,6 @@ from rich.console import Console
 from sidedoor.evals.gate.observed import DataError, observe
 from sidedoor.evals.run import read_manifest, resume_run
 from sidedoor.evals.tally import tally_model
-from sidedoor.sandboxes.choice import provider_named
-from sidedoor.sandboxes.machine import ProviderUnavailableError
 from sidedoor.scorers.failures import Failure
 from tests.abuse.pausing import PAUSED, PHASES, STOPPING, run_paused
 from tests.commands import Begun, Ended
@@ -55,14 +52,6 @@ class Stopped(NamedTuple):
     ended: Ended
     folder: Path
     left: set[tuple[int, str]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _machines() -> None:
-    try:
-        anyio.run(provider_named("embedded").prepare, print)
-    except ProviderUnavailableError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from sidedoor.sandboxes.choice import provider_named
 from sidedoor.sandboxes.engine import Engine, connect
 from sidedoor.sandboxes.evidence import Evidence
 from sidedoor.sandboxes.image import ensure_image
-from sidedoor.sandboxes.machine import Provider, ProviderUnavailableError
+from sidedoor.sandboxes.machine import Provider
 from sidedoor.sandboxes.spec import EpisodeIdentity, WorkplaceSpec, WorldBundle
 from sidedoor.sandboxes.workplace import Workplace
 
@@ -116,10 +116,6 @@ def image(engine: Engine) -> str:
     return ensure_image(engine, print)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "embedded: needs bubblewrap and user namespaces")
-
-
 @pytest.fixture(
     scope="session",
     params=[
@@ -130,12 +126,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def provider(request: pytest.FixtureRequest) -> Provider:
     """Each provider in turn; what holds for one has to hold for the other."""
     found = provider_named(request.param)
-    try:
-        asyncio.run(found.prepare(print))
-    except ProviderUnavailableError as error:
-        if request.param == "docker":
-            raise
-        pytest.skip(str(error))
+    asyncio.run(found.prepare(print))
     return found
 
 

@@ -38,10 +38,7 @@ embedded = pytest.mark.embedded
 @pytest.fixture
 async def embedded_provider() -> AsyncIterator[Embedded]:
     found = Embedded()
-    try:
-        await found.prepare(print)
-    except ProviderUnavailableError as error:
-        pytest.skip(str(error))
+    await found.prepare(print)
     yield found
     await found.clean_run(RUN)
 
