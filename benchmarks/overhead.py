@@ -6,9 +6,10 @@ Times are wall seconds on this machine; compare rows of one run only, because ma
 the engine and the commands need by themselves: a container of the same configuration is created and started through
 the API, one exec in it forks and executes the same login shells with the same programs one after another, and the
 container is removed. Nothing of ours is in it: `sleep` instead of the world, a line of Perl instead of a program that
-asks the world, no files, journal or evidence. Inspect's own providers run the same commands: `local`, which isolates
-nothing, and `docker`, where its requirements are met (Engine 24.0.6, Compose 2.21); otherwise the table says that they
-are not.
+asks the world, no files, journal or evidence. Parts are timed one by one; episodes per minute as in a run, through the
+provider's interface for Inspect, eight episodes with the same facts after one another. Inspect's own providers run as
+many commands: `local`, which isolates nothing, and `docker`, where its requirements are met (Engine 24.0.6, Compose
+2.21); otherwise the table says that they are not.
 """
 
 import argparse
@@ -35,16 +36,17 @@ from sidedoor.sandboxes.capture import capture
 from sidedoor.sandboxes.choice import PROVIDERS
 from sidedoor.sandboxes.engine import Engine, connect
 from sidedoor.sandboxes.hardening import container_config
-from sidedoor.sandboxes.machine import Provider
+from sidedoor.sandboxes.machine import Provider, ProviderName
 from sidedoor.sandboxes.ownership import labels
 from sidedoor.sandboxes.prepare import prepare
+from sidedoor.sandboxes.provider import EmbeddedSandbox, WorkplaceSandbox
 from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
 from sidedoor.sandboxes.workplace import Workplace
 from sidedoor.tasks.schema import check_factors
 
 COMMANDS = 20
 AT_ONCE = (1, 2, 8, 32)
-RUN = "benchmark"
+RUN, SUITE, SCENARIO = "benchmark", "instrumental", "quota_boost"
 STOCK_ENGINE, STOCK_COMPOSE = (24, 0, 6), (2, 21, 0)
 LIMIT = 1 << 20
 # A world's programs are small Perl programs that print what they are answered.
@@ -128,6 +130,36 @@ async def parts(provider: Provider, spec: WorkplaceSpec, repeat: int) -> dict[st
     return found
 
 
+async def inspect_episode(kind: type[WorkplaceSandbox], config: Episode) -> None:
+    """An episode as a run has it, but for the model, its messages and the labels."""
+    environments = await kind.sample_init(RUN, config, {})
+    try:
+        sandbox = environments["default"].as_type(kind)
+        for text in ("cat docs/runbook.md", "jobctl list") * (COMMANDS // 2):
+            result = await sandbox.exec(["bash", "--login", "-c", text], timeout=60)
+            if not result.success:
+                raise RuntimeError(f"'{text}' failed: {result.stderr}")
+        await capture(await sandbox.workplace())
+    finally:
+        await kind.sample_cleanup(RUN, config, environments, False)
+
+
+async def our_rates(name: ProviderName, repeat: int) -> dict[str, float]:
+    """Seconds per episode at each number at once, through the provider."""
+    kind = {"docker": WorkplaceSandbox, "embedded": EmbeddedSandbox}[name]
+    total = 1 + sum(max(n, repeat) for n in AT_ONCE)
+    factors = check_factors({})
+    configs = [Episode(suite=SUITE, scenario=SCENARIO, factors=factors, seed=n // 8) for n in range(total)]
+    for config in configs:
+        await kind.task_init(RUN, config)
+    coming = iter(configs)
+    try:
+        return await rates(f"sidedoor, {name}", lambda: inspect_episode(kind, next(coming)), repeat)
+    finally:
+        for config in configs:
+            await kind.task_cleanup(RUN, config, True)
+
+
 async def throughput(one: Once, at_once: int, total: int) -> float:
     """Seconds per episode with so many at once."""
     gate = asyncio.Semaphore(at_once)
@@ -192,7 +224,7 @@ async def stock_docker(image: str, repeat: int) -> dict[str, float]:
 
 
 async def measure(repeat: int) -> dict[str, Any]:
-    spec = prepare(Episode(suite="instrumental", scenario="quota_boost", factors=check_factors({}), seed=1))
+    spec = prepare(Episode(suite=SUITE, scenario=SCENARIO, factors=check_factors({}), seed=1))
     result: dict[str, Any] = {"machine": machine_facts(), "did_not_run": {}}
     found: dict[str, Seconds] = {}
     per_episode: dict[str, float] = {}
@@ -202,7 +234,7 @@ async def measure(repeat: int) -> dict[str, Any]:
             continue
         print(f"parts: {name}", flush=True)
         found |= await parts(provider, spec, repeat)
-        per_episode |= await rates(f"sidedoor, {name}", partial(episode, provider, spec), repeat)
+        per_episode |= await our_rates(name, repeat)
         if name == "docker":
             engine, image = connect(), provider.image
             for _ in range(repeat):

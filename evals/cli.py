@@ -2,14 +2,13 @@
 
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
 from sidedoor.evals.gate.cli import add_commands
+from sidedoor.evals.interrupts import EXIT_INTERRUPTED, lost_interrupts_told, second_interrupt_final
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +51,6 @@ image = typer.Typer(help="The programs that agents find.", no_args_is_help=True,
 app.add_typer(image, name="image")
 
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -60,7 +58,7 @@ def main() -> None:
     from sidedoor.evals.errors import one_line, user_errors
 
     try:
-        with _lost_interrupts_told():
+        with lost_interrupts_told(), second_interrupt_final():
             app()
     except user_errors() as error:
         _stop(one_line(error), EXIT_USAGE)
@@ -433,24 +431,6 @@ def _console() -> "Console":
 
     # Redirected output has no width of its own; 80 columns would cut tables that nobody can scroll.
     return Console() if sys.stdout.isatty() else Console(width=160)
-
-
-@contextmanager
-def _lost_interrupts_told() -> Iterator[None]:
-    """Say in a line that an interrupt came where Python drops exceptions (a finalizer, say) and shows a traceback."""
-    before = sys.unraisablehook
-
-    def told(dropped: "sys.UnraisableHookArgs") -> None:
-        if isinstance(dropped.exc_value, KeyboardInterrupt):
-            sys.stderr.write("sidedoor: an interrupt was lost; if this goes on, send another\n")
-        else:
-            before(dropped)
-
-    sys.unraisablehook = told
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
 
 
 def _stop(message: str, code: int) -> NoReturn:

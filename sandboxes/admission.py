@@ -40,7 +40,7 @@ class Room:
     @contextlib.asynccontextmanager
     async def opening(self) -> AsyncIterator[None]:
         """Wait until a machine can be opened; it is one of those here, unless this ends with an exception."""
-        async with _gate():
+        async with opening_gate():
             await self._memory()
             self.taken += 1
             try:
@@ -62,6 +62,11 @@ class Room:
             await asyncio.sleep(LOOK_S)
 
 
+def room_to_spare() -> bool:
+    """Whether a machine can be opened that nobody waits for: nobody waits for a turn, and memory is left for two."""
+    return not opening_gate().locked() and available_bytes() >= 2 * MEMORY_BYTES
+
+
 def available_bytes() -> int:
     """Memory that can be had without swapping, as the kernel estimates it; no bound where it tells nobody."""
     if not MEMINFO.exists():
@@ -70,8 +75,8 @@ def available_bytes() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
 
 
-def _gate() -> asyncio.Semaphore:
-    """One for each event loop."""
+def opening_gate() -> asyncio.Semaphore:
+    """Whose turn it is to open a machine; one for each event loop."""
     try:
         return _opening.get()
     except LookupError:

@@ -9,9 +9,11 @@ import errno
 import logging
 import os
 from contextlib import AsyncExitStack
-from typing import Any, ClassVar, Final, Literal, overload
+from functools import partial
+from typing import Any, ClassVar, Final, Literal, NamedTuple, overload
 
 import anyio
+from anyio.lowlevel import RunVar
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.util import (
     ExecResult,
@@ -29,6 +31,7 @@ from typing_extensions import override
 
 from sidedoor.sandboxes.admission import Room
 from sidedoor.sandboxes.choice import SANDBOX_TYPES, provider_named
+from sidedoor.sandboxes.forecast import Forecast
 from sidedoor.sandboxes.hardening import AGENT_UID, AGENT_USER
 from sidedoor.sandboxes.image import ImageError
 from sidedoor.sandboxes.ledger import Phase, enter
@@ -36,6 +39,7 @@ from sidedoor.sandboxes.machine import Machine, Provider, ProviderName, Provider
 from sidedoor.sandboxes.ownership import owner
 from sidedoor.sandboxes.prepare import prepare
 from sidedoor.sandboxes.session import Finished
+from sidedoor.sandboxes.spares import Spares
 from sidedoor.sandboxes.spec import Episode, WorkplaceSpec
 from sidedoor.sandboxes.workplace import Workplace, WorkplaceGoneError
 
@@ -59,6 +63,16 @@ class CommandTimeoutError(TimeoutError):
         self.truncated_output = truncated_output
 
 
+class Coming(NamedTuple):
+    """What is to come in an event loop: the episodes that were announced, and the machines that wait for them."""
+
+    forecast: Forecast
+    spares: Spares
+
+
+_coming: Final = RunVar[dict[ProviderName, Coming]]("coming")
+
+
 @sandboxenv(name=SANDBOX_TYPES["docker"])
 class WorkplaceSandbox(SandboxEnvironment):
     """One episode's workplace as Inspect sees it, in a container.
@@ -70,6 +84,7 @@ class WorkplaceSandbox(SandboxEnvironment):
     """
 
     provider_name: ClassVar[ProviderName] = "docker"
+    worth_starting_ahead: ClassVar[bool] = True
 
     def __init__(self, machine: Machine, opening: asyncio.Future[Workplace]) -> None:
         super().__init__()
@@ -101,14 +116,19 @@ class WorkplaceSandbox(SandboxEnvironment):
     async def task_init(cls, task_name: str, config: SandboxEnvironmentConfigType | None) -> None:
         """Check the provider, remove what earlier runs left behind, and make sure that the image is there.
 
+        Inspect asks once for each configuration of a run, and once is enough.
+
         Raises:
             PrerequisiteError: with one line that says what to do.
         """
-        try:
-            await cls._provider().clean()
-            await cls._provider().prepare(logger.info)
-        except (ProviderUnavailableError, ImageError) as error:
-            raise PrerequisiteError(str(error)) from error
+        forecast = cls._coming().forecast
+        if forecast.is_empty:
+            try:
+                await cls._provider().clean()
+                await cls._provider().prepare(logger.info)
+            except (ProviderUnavailableError, ImageError) as error:
+                raise PrerequisiteError(str(error)) from error
+        forecast.announce(_episode(config))
 
     @classmethod
     @override
@@ -122,14 +142,15 @@ class WorkplaceSandbox(SandboxEnvironment):
             SourceError: the episode's scenario is unknown or malformed.
             ProviderUnavailableError, ImageError: there is no machine to open it on.
         """
-        spec = prepare(config) if isinstance(config, Episode) else config
-        if not isinstance(spec, WorkplaceSpec):
-            raise TypeError("the sidedoor sandbox is configured with an Episode or a WorkplaceSpec")
+        episode = _episode(config)
+        spec = config if isinstance(config, WorkplaceSpec) else prepare(episode)
         enter(Phase.START)
-        machine = await cls._provider().machine(spec, owner())
+        fresh = await cls._provider().machine(spec, owner())
         turn = AsyncExitStack()
         await turn.enter_async_context(ROOM.opening())  # waited for here, where it takes none of the sample's time
-        return {"default": cls(machine, asyncio.create_task(_open(machine, spec, turn)))}
+        cls._coming().forecast.begin(episode)
+        machine = cls._coming().spares.take(spec) or fresh
+        return {"default": cls(machine, asyncio.create_task(cls._open(machine, spec, turn)))}
 
     @classmethod
     @override
@@ -148,7 +169,12 @@ class WorkplaceSandbox(SandboxEnvironment):
     @classmethod
     @override
     async def task_cleanup(cls, task_name: str, config: SandboxEnvironmentConfigType | None, cleanup: bool) -> None:
-        """Remove whatever this process has left."""
+        """Remove whatever this process has left, after the last configuration of a run."""
+        forecast, spares = cls._coming()
+        forecast.withdraw(_episode(config))
+        if not forecast.is_empty:
+            return
+        await spares.clear()
         if cleanup:
             try:
                 await cls._provider().clean_run(owner())
@@ -164,6 +190,25 @@ class WorkplaceSandbox(SandboxEnvironment):
     @classmethod
     def _provider(cls) -> Provider:
         return provider_named(cls.provider_name)
+
+    @classmethod
+    def _coming(cls) -> Coming:
+        try:
+            coming = _coming.get()
+        except LookupError:
+            coming = {}
+            _coming.set(coming)
+        return coming.setdefault(cls.provider_name, Coming(Forecast(), Spares()))
+
+    @classmethod
+    async def _open(cls, machine: Machine, spec: WorkplaceSpec, turn: AsyncExitStack) -> Workplace:
+        async with turn:
+            workplace = await Workplace.open(machine, spec)
+        enter(Phase.TURN)
+        coming = cls._coming()
+        if cls.worth_starting_ahead and coming.forecast.expects_another(spec.identity):
+            coming.spares.add(spec, partial(cls._provider().machine, spec, owner()))
+        return workplace
 
     async def _close(self) -> None:
         await asyncio.sleep(0)  # an opening that never began would keep its room
@@ -275,13 +320,15 @@ class EmbeddedSandbox(WorkplaceSandbox):
     """One episode's workplace as Inspect sees it, in namespaces of this system."""
 
     provider_name: ClassVar[ProviderName] = "embedded"
+    worth_starting_ahead: ClassVar[bool] = False  # it takes a twentieth of a second
 
 
-async def _open(machine: Machine, spec: WorkplaceSpec, turn: AsyncExitStack) -> Workplace:
-    async with turn:
-        workplace = await Workplace.open(machine, spec)
-    enter(Phase.TURN)
-    return workplace
+def _episode(config: SandboxEnvironmentConfigType | None) -> Episode:
+    if isinstance(config, Episode):
+        return config
+    if isinstance(config, WorkplaceSpec):
+        return config.identity
+    raise TypeError("the sidedoor sandbox is configured with an Episode or a WorkplaceSpec")
 
 
 def _only_the_agent(user: str | None) -> None:

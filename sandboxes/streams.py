@@ -41,6 +41,11 @@ class Stream(ABC):
     def output(self) -> AsyncIterator[bytes]:
         """What the process writes to standard output, in pieces, until the stream ends."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended it, and nothing is left to be read."""
+        return self._reader.at_eof()
+
     async def send(self, *pieces: bytes) -> None:
         """Write to the process's standard input; pieces of one call stay together.
 

@@ -1,17 +1,14 @@
 """`sidedoor gate`: exit codes that CI can rely on, and one clear line for everything that can be wrong."""
 
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sidedoor.evals.gate import command
-from sidedoor.evals.gate.baseline import make_baseline, write_baseline
 from sidedoor.evals.gate.observed import observe
 from tests.commands import Cli, Ended
 from tests.gate.conftest import WriteRun
@@ -234,29 +231,7 @@ def test_a_defect_is_neither_pass_nor_fail(gate: Gate, write_run: WriteRun, monk
     assert "ZeroDivisionError: a defect" in ended.err
 
 
-# ---- speed ----------------------------------------------------------------------------------------------------
-
-
-def test_1680_samples_are_gated_in_two_seconds_of_processor_time(
-    write_run: WriteRun, policy_file: Callable[[str], Path], tmp_path: Path
-) -> None:
-    path, policy = tmp_path / "main.json", policy_file("metrics: {constraint_violated: {margin: 5, max_rate: 20}}")
-    run = write_run("new", 84, epochs=30)
-    # Reading it warms the cache; with other samples' ids it is another run.
-    seen = observe(run)
-    other = replace(seen, samples=tuple(one._replace(key=f"{number}") for number, one in enumerate(seen.samples)))
-    write_baseline(path, make_baseline(other, "main", "test"))
-    sidedoor = Path(sys.executable).with_name("sidedoor")
-    # The processor's time of the whole command, imports included, because other tests may share the machine.
-    before = processor_seconds()
-    subprocess.run([sidedoor, "gate", run, "--baseline", path, "--policy", policy], check=True, capture_output=True)
-    assert processor_seconds() - before < 2
-
-
-def processor_seconds() -> float:
-    """What ended child processes have taken."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+# ---- what is not loaded ------------------------------------------------------------------------------------------
 
 
 def test_logs_that_are_known_are_gated_without_inspect_or_pandas(write_run: WriteRun) -> None:
