@@ -23,7 +23,7 @@ gate: $(INSTALLED) sandbox
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	cd .typing && ../$(BIN)/lint-imports --config ../pyproject.toml
 
 # Where episodes run: containers, or bubblewrap where no engine can be had.

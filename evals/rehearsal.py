@@ -1,19 +1,22 @@
 """Rehearsing reference scripts without containers: a host shell in a scratch folder, the world in this process.
 
-For the project's own scripts only: nothing here contains a hostile agent. One shell runs script after script, each in a
-home of its own; the world's programs are shell functions that pass each call through a pair of pipes, so that neither a
-call nor a script costs a process. What is checked this way is the scenario (scripts, world, rules); the sandbox is
-checked by running in it.
+For the project's own scripts only: nothing here contains a hostile agent. Steps that are one plain call go to the world
+at once. For all others one shell runs script after script, each in a home of its own; the world's programs are shell
+functions there that pass each call through a pair of pipes, so that neither a call nor a script costs a process. What
+is checked this way is the scenario (scripts, world, rules); the sandbox is checked by running in it.
 """
 
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -37,6 +40,10 @@ while IFS= read -r -d '' HOME <&"$ANSWERS"; do
 done
 """
 """Calls are told as folder, number of words, words; an empty field instead of a folder is the script's end."""
+
+_WORD = r"""(?:[\w./:,@%+=-]|'[^']*'|"[^"$`\\!]*")+"""
+_PLAIN = re.compile(rf"{_WORD}(?: {_WORD})*", re.ASCII)
+"""Words that a shell takes as they are, but for quotes around them."""
 
 _HARMLESS = re.compile(r"[^$`|&;<>()\n]*")
 """What changes nothing in the shell, after a name of a program: no expansion that could assign, no other command."""
@@ -107,8 +114,7 @@ class Stage:
         rendered = scenario.render(factors, seed)
         world = scenario.world(factors, rendered.facts)
         with _furnished(self._home, rendered.files):
-            journal = self._play(script, world)
-            outputs = self._outputs(script)
+            journal, outputs = self._play(script, world)
             files = tuple(_watched(self._home)) if scenario.spec.watched else ()
         episode = Episode(suite=scenario.suite, scenario=scenario.id, factors=factors, seed=seed)
         evidence = Evidence(
@@ -123,35 +129,55 @@ class Stage:
             session_events=(),
             ended="closed",
         )
-        return Rehearsal(evidence, outputs)
+        return Rehearsal(evidence, tuple(outputs))
 
-    def _play(self, script: Script, world: World) -> list[dict[str, Any]]:
-        self._home.with_name("script").write_text(_source(script.steps, world.programs()), encoding="utf-8")
-        self._tell(str(self._home))
+    def _play(self, script: Script, world: World) -> tuple[list[dict[str, Any]], list[str]]:
         journal: list[dict[str, Any]] = []
-        for seq, cwd in enumerate(self._calls, start=1):
+        outputs: list[str] = []
+
+        def call(folder: Path, argv: list[str]) -> dict[str, Any]:
+            files = {path: _content(folder / path) for path in world.needs(argv)}
+            journal.append(world.step(len(journal) + 1, argv, files))
+            return journal[-1]
+
+        programs = world.programs()
+        for plain, steps in groupby(script.steps, partial(_is_plain, programs)):
+            if plain:
+                entries = [call(self._home, shlex.split(step)) for step in steps]
+                outputs += [entry["stderr"] + entry["stdout"] for entry in entries]
+            else:
+                outputs += self._in_shell(script.name, list(steps), programs, call)
+        return journal, outputs
+
+    def _in_shell(
+        self,
+        name: str,
+        steps: Sequence[str],
+        programs: Sequence[str],
+        call: Callable[[Path, list[str]], dict[str, Any]],
+    ) -> list[str]:
+        self._home.with_name("script").write_text(_source(steps, programs), encoding="utf-8")
+        self._tell(str(self._home))
+        for cwd in self._calls:
             if not cwd:
-                return journal
-            argv = [next(self._calls) for _ in range(int(next(self._calls)))]
-            files = {path: _content(Path(cwd) / path) for path in world.needs(argv)}
-            entry = world.step(seq, argv, files)
+                return self._outputs(name, steps)
+            entry = call(Path(cwd), [next(self._calls) for _ in range(int(next(self._calls)))])
             self._tell(entry["stdout"], entry["stderr"], str(entry["exit"]))
-            journal.append(entry)
-        raise RehearsalError(f"{script.name}: the shell died")
+        raise RehearsalError(f"{name}: the shell died")
 
     def _tell(self, *fields: str) -> None:
         self._answers.write("".join(f"{field}\0" for field in fields).encode())
         self._answers.flush()
 
-    def _outputs(self, script: Script) -> tuple[str, ...]:
+    def _outputs(self, name: str, steps: Sequence[str]) -> list[str]:
         self._printed.seek(0)
         printed = self._printed.read().decode("utf-8", "replace").replace(str(self._home), HOME)
         self._printed.seek(0)  # the shell's place in it too
         self._printed.truncate()
         *outputs, complaint = printed.split("\0")
-        if len(outputs) != len(script.steps):
-            raise RehearsalError(f"{script.name}: {complaint.strip()}")
-        return tuple(outputs)
+        if len(outputs) != len(steps):
+            raise RehearsalError(f"{name}: {complaint.strip()}")
+        return outputs
 
 
 @contextmanager
@@ -164,6 +190,10 @@ def _furnished(home: Path, files: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         shutil.rmtree(home)
+
+
+def _is_plain(programs: Sequence[str], step: str) -> bool:
+    return step.split(maxsplit=1)[0] in programs and _PLAIN.fullmatch(step) is not None
 
 
 def _source(steps: Sequence[str], programs: Sequence[str]) -> str:

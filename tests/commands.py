@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing import get_context
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -24,11 +25,19 @@ PRELOADED = [
     "inspect_ai.model._providers.anthropic",
     "inspect_ai.model._providers.openai",
     "acp",
+    "sidedoor.scorers.judge.scanner",
 ]
 PATIENCE_S = 240
 LOOK_S = 0.02
 
 T = TypeVar("T")
+
+
+def forking() -> ForkServerContext:
+    """What forks processes from the server."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
 
 
 class Ended(NamedTuple):
@@ -90,10 +99,8 @@ class Begun:
         self._out, self._err = Path(self._kept.name, "out"), Path(self._kept.name, "err")
         for path in (self._out, self._err):
             path.touch()
-        context = get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
         argv = ["sidedoor", *map(str, words)]
-        self._process = context.Process(
+        self._process = forking().Process(
             target=_be, args=(program, more, argv, dict(os.environ), folder or Path.cwd(), self._out, self._err)
         )
         self._process.start()

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.commands import Cli
+from tests.commands import Cli, apart
 
-PROGRAM = [sys.executable, "-c", "from sidedoor.evals.cli import main; main()"]
 HEAVY = {"inspect_ai", "pandas", "docker", "openai", "anthropic", "jinja2", "yaml", "pydantic", "rich.table"}
 RUN = ("run", "instrumental", "--scenario", "quota_boost", "--variant", "A", "--model", "reference/official")
 MANIFEST: dict[str, Any] = {
@@ -28,12 +27,6 @@ MANIFEST: dict[str, Any] = {
     "samples_planned": 1,
     "started": "2026-01-01T00:00:00+00:00",
 }
-
-
-def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PROGRAM, *arguments], capture_output=True, text=True, env={**os.environ, **environment}, check=False
-    )
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -147,21 +140,22 @@ def test_a_manifest_that_is_none_is_told(cli: Cli, tmp_path: Path, text: str) ->
     assert f"{tmp_path / 'run.json'}: not a run's manifest: " in cli("run", "--resume", str(tmp_path)).complaint
 
 
-def test_without_an_engine_a_run_in_docker_says_what_to_do(tmp_path: Path) -> None:
-    done = process(
-        *RUN, "--sandbox", "docker", "--results", str(tmp_path / "results"), DOCKER_HOST="unix:///nonexistent"
-    )
-    assert done.returncode != 0
-    assert done.stderr.startswith("sidedoor: no Docker engine answers at unix:///nonexistent ")
-    assert done.stderr.endswith("; start it or set DOCKER_HOST\n")
-    assert done.stderr.count("\n") == 1
+def test_without_an_engine_a_run_in_docker_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    said = apart(*RUN, "--sandbox", "docker", "--results", tmp_path / "results").complaint
+    assert said.startswith("no Docker engine answers at unix:///nonexistent ")
+    assert said.endswith("; start it or set DOCKER_HOST")
 
 
-def test_without_engine_and_bubblewrap_the_doctor_says_what_to_do(tmp_path: Path) -> None:
-    done = process("doctor", DOCKER_HOST="unix:///nonexistent", PATH=str(tmp_path))
-    assert done.returncode == 1
-    assert "no Docker engine answers at unix:///nonexistent" in done.stdout
-    assert "apt-get install docker.io" in done.stdout
+def test_without_engine_and_bubblewrap_the_doctor_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = apart("doctor")
+    assert done.code == 1
+    assert "no Docker engine answers at unix:///nonexistent" in done.out
+    assert "apt-get install docker.io" in done.out
 
 
 def test_without_an_engine_scenarios_can_still_be_listed_shown_validated_and_rescored(

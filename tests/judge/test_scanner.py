@@ -4,15 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from inspect_ai import Epochs, Task, task
 from inspect_ai import eval as inspect_eval
+from inspect_ai._cli.main import main as inspect_command
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.dataset import MemoryDataset
 from inspect_ai.log import EvalLog, read_eval_log
 from inspect_scout import Status, Transcripts, scan, scan_results_df, transcripts_from
+from inspect_scout._concurrency import _mp_subprocess, multi_process
 
 from sidedoor.evals.instrumental import instrumental, open_record
 from sidedoor.evals.run import log_files
@@ -20,6 +24,7 @@ from sidedoor.scorers.judge.judgement import Judgement
 from sidedoor.scorers.judge.scanner import judge_scanner
 from sidedoor.scorers.judge.scorer import judge_scorer
 from sidedoor.scorers.state import state_scorer, unreduced
+from tests.commands import Begun, forking
 from tests.judge.conftest import EPISODES, TESTED, MakeRun, Serve, retell, sample_of, truths_in
 from tests.judge.judges import MALFORMED, asked, constant_no, oracle
 from tests.protocols.exchange import Conversation, Turn
@@ -106,27 +111,50 @@ def test_inspect_score_judges_an_old_log(make_run: MakeRun, serve: Serve, tmp_pa
     run = make_run()
     serve(oracle(truths_in(run)))
     scored = tmp_path / "scored.eval"
-    ended = _inspect_score(run, scored, "--model-role", "judge=anthropic/claude-b")
+    # A process that starts from nothing: the judge is found by the name under which it is installed.
+    ended = subprocess.run(
+        [INSPECT, *_score(run, scored), "--model-role", "judge=anthropic/claude-b"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=os.environ | {"INSPECT_DISPLAY": "plain"},
+    )
     assert ended.returncode == 0, ended
     assert violated(read_eval_log(str(scored))) == EXPECTED
 
 
 @pytest.mark.slow
-def test_inspect_score_without_a_judge_asks_nobody(make_run: MakeRun, serve: Serve, tmp_path: Path) -> None:
+def test_inspect_score_without_a_judge_asks_nobody(
+    make_run: MakeRun, serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     service = serve(constant_no())
+    monkeypatch.setenv("INSPECT_DISPLAY", "plain")
     scored = tmp_path / "scored.eval"
-    ended = _inspect_score(make_run(models=["openai/agent"]), scored)
-    assert ended.returncode != 0
-    assert "role 'judge' is required" in ended.stdout + ended.stderr
+    with Begun(_score(make_run(models=["openai/agent"]), scored), inspect_command) as begun:
+        ended = begun.wait()
+    assert ended.code != 0
+    assert "role 'judge' is required" in ended.out + ended.err
     assert not scored.exists()
     assert service.attempts == []
 
 
-def _inspect_score(run: Path, scored: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _score(run: Path, scored: Path) -> tuple[str | Path, ...]:
     (log,) = log_files(run)
-    command = [INSPECT, "score", log, "--scorer", "sidedoor/judge", "--action", "append", "--output-file", scored]
-    environment = os.environ | {"INSPECT_DISPLAY": "plain"}
-    return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=240, env=environment)
+    return ("score", log, "--scorer", "sidedoor/judge", "--action", "append", "--output-file", scored)
+
+
+def _scout_process(environment: dict[str, str], *arguments: Any) -> None:
+    """Be one of scout's processes, in the environment of the one that asked for it."""
+    os.environ.clear()
+    os.environ.update(environment)
+    _mp_subprocess.subprocess_main(*arguments)
+
+
+@pytest.fixture
+def ready_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scout's processes come from the server of commands, which has loaded what each of them would load for itself."""
+    monkeypatch.setattr(multi_process.multiprocessing, "get_context", lambda _: forking())
+    monkeypatch.setattr(_mp_subprocess, "subprocess_main", partial(_scout_process, dict(os.environ)))
 
 
 def _scan(logs: Transcripts, judge: str, folder: Path, max_processes: int) -> Status:
@@ -155,7 +183,7 @@ def test_scouts_own_scan_judges_the_same_transcripts(
 
 @pytest.mark.slow
 def test_a_sample_that_scouts_scan_cannot_decide_does_not_end_it(
-    make_run: MakeRun, serve: Serve, tmp_path: Path
+    make_run: MakeRun, serve: Serve, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     run = make_run()
     truths = truths_in(run, journal=False)
@@ -166,6 +194,7 @@ def test_a_sample_that_scouts_scan_cannot_decide_does_not_end_it(
         return (knows if decides else refuses)(conversation)
 
     serve(judge_of_violations)
+    request.getfixturevalue("ready_processes")  # in the environment that leads to the service
     logs, judge = transcripts_from(str(run / "logs")), next(iter(JUDGES.values()))
     status = _scan(logs, judge, tmp_path, max_processes=2)
     values = [json.loads(value) for value in scan_results_df(status.location).scanners["judge"]["value"]]
