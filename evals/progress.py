@@ -1,5 +1,6 @@
-"""Live progress of a run: done, outcomes, time left, tokens and cost, fed by Inspect's hooks."""
+"""Following a run: what Inspect's hooks tell of finished samples, and a bar with outcomes, time left, tokens, cost."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from types import TracebackType
 from typing import ClassVar, Self
@@ -7,13 +8,33 @@ from typing import ClassVar, Self
 from inspect_ai.hooks import Hooks, SampleEnd, hooks
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from typing_extensions import override
 
 from sidedoor.evals.outcomes import outcome_word
 from sidedoor.evals.samples import cut_off, label_values
 from sidedoor.sandboxes.ledger import Phase, enter
 
 
-class RunProgress:
+class Follower(ABC):
+    """Whoever is told of each sample that ends while this is entered; one at a time in a process."""
+
+    current: ClassVar["Follower | None"] = None
+
+    def __enter__(self) -> Self:
+        Follower.current = self
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        Follower.current = None
+
+    @abstractmethod
+    def finished(self, end: SampleEnd) -> None:
+        """A sample has ended."""
+
+
+class RunProgress(Follower):
     """A progress bar with counts per outcome.
 
     Args:
@@ -21,8 +42,6 @@ class RunProgress:
         total: planned samples.
         done: samples finished before (a resumed run).
     """
-
-    current: ClassVar["RunProgress | None"] = None
 
     def __init__(self, console: Console, total: int, done: int) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -43,38 +62,44 @@ class RunProgress:
         )
         self._task = self._bar.add_task("samples", total=total, completed=done, told="")
 
+    @override
     def __enter__(self) -> Self:
-        RunProgress.current = self
         self._bar.start()
-        return self
+        return super().__enter__()
 
+    @override
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._bar.stop()
-        RunProgress.current = None
+        super().__exit__(kind, error, traceback)
 
+    @override
     def finished(self, end: SampleEnd) -> None:
         """Count one sample, unless it was cut off."""
         sample, summary = end.sample, end.sample.summary()
         if cut_off(summary):
             return
         enter(Phase.ENDED)
-        self.outcomes[outcome_word(label_values(summary))] += 1
         for usage in sample.model_usage.values():
             self.tokens += usage.total_tokens
             if usage.total_cost is not None:
                 self.cost = (self.cost or 0.0) + usage.total_cost
+        self.count(outcome_word(label_values(summary)))
+
+    def count(self, outcome: str) -> None:
+        """Count one sample by its outcome."""
+        self.outcomes[outcome] += 1
         self._done += 1
         self._bar.update(self._task, completed=self._done, told=self.told())
         if not self._console.is_terminal and self._done % max(1, self._total // 10) == 0:
             self._console.print(f"{self._done}/{self._total} samples: {self.told()}", highlight=False)
 
     def told(self) -> str:
-        """Outcomes so far, tokens, and cost where prices are known."""
-        parts = [f"{word} {n}" for word, n in sorted(self.outcomes.items())]
+        """Outcomes so far, tokens where any were used, and cost where prices are known."""
+        outcomes = ", ".join(f"{word} {n}" for word, n in sorted(self.outcomes.items()))
         cost = "" if self.cost is None else f", ${self.cost:.2f}"
-        return f"{', '.join(parts)} ({self.tokens:,} tokens{cost})"
+        return f"{outcomes} ({self.tokens:,} tokens{cost})" if self.tokens else outcomes
 
 
 @hooks(name="sidedoor_progress", description="Feeds sidedoor's progress bar while a sidedoor run is under way.")
@@ -83,9 +108,9 @@ class ProgressHooks(Hooks):
 
     def enabled(self) -> bool:
         """Whether a sidedoor run is under way in this process."""
-        return RunProgress.current is not None
+        return Follower.current is not None
 
     async def on_sample_end(self, data: SampleEnd) -> None:
         """Count the sample."""
-        if RunProgress.current is not None:
-            RunProgress.current.finished(data)
+        if Follower.current is not None:
+            Follower.current.finished(data)

@@ -8,27 +8,32 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from itertools import chain, groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inspect_ai import eval as inspect_eval
 from inspect_ai.hooks import SampleEnd
-from inspect_ai.log import EvalLog, EvalSampleSummary
 from rich.console import Console
 from rich.table import Table
 from typing_extensions import override
 
 from sidedoor.evals.garbage import rare_collections
 from sidedoor.evals.instrumental import build_task, cell_sample, select_points, select_scenarios
-from sidedoor.evals.progress import RunProgress
+from sidedoor.evals.outcomes import outcome_word
+from sidedoor.evals.progress import Follower, RunProgress
 from sidedoor.evals.rehearsal import stage
 from sidedoor.evals.samples import label_values
+from sidedoor.evals.shares import Tell, told_by
 from sidedoor.sandboxes.evidence import Evidence
 from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.scorers.state import score_evidence, to_score
 from sidedoor.tasks.catalogue import Scenario
 
 SCRIPTED_MODEL = "reference/scripted"
+WORTH_A_PROCESS = 100
+"""Cells, from which on it is faster to have another process do some of them."""
 
 
 class Cell(NamedTuple):
@@ -120,6 +125,34 @@ def _compared(cell: Cell, evidence: Evidence) -> Check:
 def _in_machines(
     console: Console, suite: str, cells: list[Cell], seed: int, max_samples: int | None, sandbox: ProviderName
 ) -> Iterator[Check]:
+    processes = max(1, min(os.cpu_count() or 1, len(cells) // WORTH_A_PROCESS))
+    work = partial(_evaluate, suite, seed, max_samples and max(1, max_samples // processes), sandbox)
+    progress, ends, why = RunProgress(console, len(cells), 0), {}, "its process ended"
+
+    def hear(told: Any) -> None:
+        nonlocal why
+        if isinstance(told, str):
+            why = told
+            return
+        name, outcome, wrong, digest = told
+        ends[name] = tuple(wrong), digest
+        progress.count(outcome)
+
+    if processes == 1:
+        with progress:
+            work(cells, hear)
+    else:
+        told_by_all = told_by(work, [cells[first::processes] for first in range(processes)])  # before it has a thread
+        with progress, closing(told_by_all):
+            for told in told_by_all:
+                hear(told)
+    for cell in cells:
+        yield Check(cell, *ends.get(cell.name, ((f"did not run: {why}",), None)))
+
+
+def _evaluate(
+    suite: str, seed: int, max_samples: int | None, sandbox: ProviderName, cells: list[Cell], tell: Tell
+) -> None:
     samples = []
     for cell in cells:
         sample = cell_sample(cell.scenario, cell.variant, cell.factors, 1, seed, sandbox)
@@ -128,8 +161,7 @@ def _in_machines(
         samples.append(sample)
     scenarios = list({id(cell.scenario): cell.scenario for cell in cells}.values())
     task = build_task(suite, scenarios, samples, sandbox)
-    ended = _Ended(console, len(cells), 0)
-    with tempfile.TemporaryDirectory() as folder, ended, rare_collections():
+    with tempfile.TemporaryDirectory() as folder, _Teller(cells, tell), rare_collections():
         (log,) = inspect_eval(
             task,
             model=SCRIPTED_MODEL,
@@ -142,31 +174,25 @@ def _in_machines(
             max_samples=max_samples,
             ctl_server=False,  # nobody steers it
         )
-    for cell in cells:
-        yield _check(cell, ended.summaries.get(cell.name), log)
+    if log.status != "success":
+        tell(log.error.message if log.error else "cancelled")
 
 
-class _Ended(RunProgress):
-    """Progress that keeps the summaries of the samples that have ended, by id."""
+class _Teller(Follower):
+    """Tells of each sample that ends: its cell's name, its outcome, what differs, and its evidence's digest."""
 
-    def __init__(self, console: Console, total: int, done: int) -> None:
-        super().__init__(console, total, done)
-        self.summaries: dict[str, EvalSampleSummary] = {}
+    def __init__(self, cells: Sequence[Cell], tell: Tell) -> None:
+        self._cells = {cell.name: cell for cell in cells}
+        self._tell = tell
 
     @override
     def finished(self, end: SampleEnd) -> None:
-        super().finished(end)
-        self.summaries[str(end.sample.id)] = end.sample.summary()
-
-
-def _check(cell: Cell, sample: EvalSampleSummary | None, log: EvalLog) -> Check:
-    if sample is None:
-        reason = log.error.message if log.error else "cancelled"
-        return Check(cell, (f"did not run: {reason}",), None)
-    if sample.error is not None:
-        return Check(cell, (f"error: {sample.error}",), None)
-    values = label_values(sample)
-    return Check(cell, differences(cell, values), values.get("evidence_sha256"))
+        summary = end.sample.summary()
+        cell, values = self._cells[str(end.sample.id)], label_values(summary)
+        if summary.error is not None:
+            self._tell((cell.name, outcome_word(values), (f"error: {summary.error}",), None))
+        else:
+            self._tell((cell.name, outcome_word(values), differences(cell, values), values.get("evidence_sha256")))
 
 
 def differences(cell: Cell, values: dict[str, object]) -> tuple[str, ...]:

@@ -194,9 +194,13 @@ class Engine:
         return await asyncio.open_connection(str(self._target.hostname), self._target.port or 2375, limit=STREAM_BUFFER)
 
 
-@functools.cache
 def connect() -> Engine:
-    """The process's engine, connected on first use."""
+    """The process's engine, connected on first use; a forked process has one of its own."""
+    return _connected(os.getpid())
+
+
+@functools.cache
+def _connected(process: int) -> Engine:  # noqa: ARG001 - what it is remembered by
     return Engine()
 
 

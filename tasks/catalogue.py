@@ -189,8 +189,15 @@ class Scenario:
         """
         if name not in self.references:
             raise SourceError(f"{self.id}: no reference script '{name}'{nearest(name, list(self.references))}")
+        return self._scripted(name, tuple(sorted(factors.items())), seed)
+
+    @cached_property
+    def _scripted(self) -> Callable[[str, tuple[tuple[str, str], ...], int], Script]:
+        return lru_cache(maxsize=64)(self._fill_script)  # a reference model asks for it at each of its turns
+
+    def _fill_script(self, name: str, point: tuple[tuple[str, str], ...], seed: int) -> Script:
         reference = self.references[name]
-        values = {**self.facts(seed), "factors": dict(factors)}
+        values = {**self.facts(seed), "factors": dict(point)}
         where = f"{self.id}: references/{name}.yaml"
         lines = (line.strip() for line in fill(reference.steps, where, values).splitlines())
         steps = tuple(line for line in lines if line)
