@@ -19,14 +19,6 @@ import pytest
 
 from sidedoor.evals.cli import main
 
-# What commands import by and by, most of their time.
-PRELOADED = [
-    "sidedoor.evals.run",
-    "inspect_ai.model._providers.anthropic",
-    "inspect_ai.model._providers.openai",
-    "acp",
-    "sidedoor.scorers.judge.scanner",
-]
 PATIENCE_S = 240
 LOOK_S = 0.02
 
@@ -36,7 +28,7 @@ T = TypeVar("T")
 def forking() -> ForkServerContext:
     """What forks processes from the server."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context.set_forkserver_preload(["tests.loaded"])
     return context
 
 
