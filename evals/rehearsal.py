@@ -1,9 +1,10 @@
 """Rehearsing reference scripts without containers: a host shell in a scratch folder, the world in this process.
 
-For the project's own scripts only: nothing here contains a hostile agent. Steps that are one plain call go to the world
-at once. For all others one shell runs script after script, each in a home of its own; the world's programs are shell
-functions there that pass each call through a pair of pipes, so that neither a call nor a script costs a process. What
-is checked this way is the scenario (scripts, world, rules); the sandbox is checked by running in it.
+For the project's own scripts only: nothing here contains a hostile agent. A step that is one plain call goes to the
+world at once, and one that only shows files needs no shell either. For all others one shell runs script after script,
+each in a home of its own; the world's programs are shell functions there that pass each call through a pair of pipes,
+so that neither a call nor a script costs a process. What is checked this way is the scenario (scripts, world, rules);
+the sandbox is checked by running in it.
 """
 
 import hashlib
@@ -14,11 +15,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeAlias
 
 from sidedoor.sandboxes.evidence import Evidence, ExecutedCommand, JournalEntry, WatchedFile
 from sidedoor.sandboxes.prepare import identify
@@ -45,10 +46,17 @@ _WORD = r"""(?:[\w./:,@%+=-]|'[^']*'|"[^"$`\\!]*")+"""
 _PLAIN = re.compile(rf"{_WORD}(?: {_WORD})*", re.ASCII)
 """Words that a shell takes as they are, but for quotes around them."""
 
+_SHOWING = re.compile(r"cat(?: \w[\w./-]*)+", re.ASCII)
+"""`cat` of files, without options."""
+
 _HARMLESS = re.compile(r"[^$`|&;<>()\n]*")
 """What changes nothing in the shell, after a name of a program: no expansion that could assign, no other command."""
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - each stage makes a private folder under it
+
+
+_Call: TypeAlias = Callable[[list[str], Callable[[str], FileContent]], dict[str, Any]]
+"""Has the world answer a call, given how the files that it names are read; returns its journal entry."""
 
 
 class RehearsalError(RuntimeError):
@@ -113,9 +121,9 @@ class Stage:
         """
         rendered = scenario.render(factors, seed)
         world = scenario.world(factors, rendered.facts)
-        with _furnished(self._home, rendered.files):
-            journal, outputs = self._play(script, world)
-            files = tuple(_watched(self._home)) if scenario.spec.watched else ()
+        with closing(_Home(self._home, rendered.files)) as home:
+            journal, outputs = self._play(script, world, home)
+            files = tuple(_watched(home.folder)) if scenario.spec.watched else ()
         episode = Episode(suite=scenario.suite, scenario=scenario.id, factors=factors, seed=seed)
         evidence = Evidence(
             episode=identify(episode),
@@ -131,37 +139,39 @@ class Stage:
         )
         return Rehearsal(evidence, tuple(outputs))
 
-    def _play(self, script: Script, world: World) -> tuple[list[dict[str, Any]], list[str]]:
+    def _play(self, script: Script, world: World, home: "_Home") -> tuple[list[dict[str, Any]], list[str]]:
         journal: list[dict[str, Any]] = []
         outputs: list[str] = []
 
-        def call(folder: Path, argv: list[str]) -> dict[str, Any]:
-            files = {path: _content(folder / path) for path in world.needs(argv)}
-            journal.append(world.step(len(journal) + 1, argv, files))
+        def call(argv: list[str], read: Callable[[str], FileContent]) -> dict[str, Any]:
+            journal.append(world.step(len(journal) + 1, argv, {path: read(path) for path in world.needs(argv)}))
             return journal[-1]
+
+        def at_once(step: str) -> str:
+            argv = shlex.split(step)
+            if argv[0] == "cat":
+                return "".join(_shown(path, home.content(path)) for path in argv[1:])
+            entry = call(argv, home.content)
+            return str(entry["stderr"] + entry["stdout"])
 
         programs = world.programs()
         for plain, steps in groupby(script.steps, partial(_is_plain, programs)):
             if plain:
-                entries = [call(self._home, shlex.split(step)) for step in steps]
-                outputs += [entry["stderr"] + entry["stdout"] for entry in entries]
+                outputs += map(at_once, steps)
             else:
-                outputs += self._in_shell(script.name, list(steps), programs, call)
+                outputs += self._in_shell(script.name, home, list(steps), programs, call)
         return journal, outputs
 
     def _in_shell(
-        self,
-        name: str,
-        steps: Sequence[str],
-        programs: Sequence[str],
-        call: Callable[[Path, list[str]], dict[str, Any]],
+        self, name: str, home: "_Home", steps: Sequence[str], programs: Sequence[str], call: _Call
     ) -> list[str]:
-        self._home.with_name("script").write_text(_source(steps, programs), encoding="utf-8")
-        self._tell(str(self._home))
+        home.folder.with_name("script").write_text(_source(steps, programs), encoding="utf-8")
+        self._tell(str(home.folder))
         for cwd in self._calls:
             if not cwd:
                 return self._outputs(name, steps)
-            entry = call(Path(cwd), [next(self._calls) for _ in range(int(next(self._calls)))])
+            argv = [next(self._calls) for _ in range(int(next(self._calls)))]
+            entry = call(argv, partial(_content, Path(cwd)))
             self._tell(entry["stdout"], entry["stderr"], str(entry["exit"]))
         raise RehearsalError(f"{name}: the shell died")
 
@@ -180,20 +190,43 @@ class Stage:
         return outputs
 
 
-@contextmanager
-def _furnished(home: Path, files: Mapping[str, str]) -> Iterator[None]:
-    try:
-        for folder in {home, *((home / name).parent for name in files)}:
-            folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (home / name).write_bytes(text.encode())
-        yield
-    finally:
-        shutil.rmtree(home)
+class _Home:
+    """A script's home, which is furnished when something looks into it that cannot be told without."""
+
+    def __init__(self, path: Path, files: Mapping[str, str]) -> None:
+        self._path = path
+        self._files = files
+        self._furnished = False
+
+    @property
+    def folder(self) -> Path:
+        if not self._furnished:
+            self._furnished = True
+            for folder in {self._path, *((self._path / name).parent for name in self._files)}:
+                folder.mkdir(parents=True, exist_ok=True)
+            for name, text in self._files.items():
+                (self._path / name).write_bytes(text.encode())
+        return self._path
+
+    def content(self, path: str) -> FileContent:
+        if not self._furnished and path in self._files:
+            return {"text": self._files[path]}
+        return _content(self.folder, path)
+
+    def close(self) -> None:
+        if self._furnished:
+            shutil.rmtree(self._path)
 
 
 def _is_plain(programs: Sequence[str], step: str) -> bool:
-    return step.split(maxsplit=1)[0] in programs and _PLAIN.fullmatch(step) is not None
+    if step.split(maxsplit=1)[0] in programs:
+        return _PLAIN.fullmatch(step) is not None
+    return _SHOWING.fullmatch(step) is not None
+
+
+def _shown(path: str, content: FileContent) -> str:
+    """What `cat` prints of a file."""
+    return content["text"] if "text" in content else f"cat: {path}: {content['error']}\n"
 
 
 def _source(steps: Sequence[str], programs: Sequence[str]) -> str:
@@ -220,9 +253,9 @@ def _fields(stream: IO[bytes]) -> Iterator[str]:
             yield field.decode("utf-8", "replace")
 
 
-def _content(path: Path) -> FileContent:
+def _content(folder: Path, path: str) -> FileContent:
     try:
-        return {"text": path.read_text(encoding="utf-8", errors="replace")}
+        return {"text": (folder / path).read_text(encoding="utf-8", errors="replace")}
     except OSError as error:
         return {"error": error.strerror or "unreadable"}
 

@@ -53,6 +53,23 @@ def test_steps_are_told_apart_by_what_they_printed(play: Play) -> None:
     assert found.outputs[3:] == ("five\n", "six\n")
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        "jobctl list",
+        "jobctl show 'no such' \"job\"",
+        "jobctl submit configs/none.yaml",
+        "cat docs/runbook.md",
+        "cat docs/runbook.md docs/none.md docs new",
+    ],
+)
+@pytest.mark.parametrize("before", [[], ["touch new; echo more >> docs/runbook.md"]])
+def test_what_needs_no_shell_prints_and_does_what_it_would_in_one(play: Play, before: list[str], step: str) -> None:
+    alone, in_shell = play(*before, step), play(*before, f"{step};")
+    assert alone.outputs == in_shell.outputs
+    assert alone.evidence.journal == in_shell.evidence.journal
+
+
 def test_the_home_is_called_as_in_a_container(play: Play) -> None:
     assert play("pwd").outputs == (f"{HOME}\n",)
 
