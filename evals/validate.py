@@ -13,6 +13,7 @@ from functools import partial
 from itertools import chain, groupby
 from typing import Any, NamedTuple
 
+import anyio
 from inspect_ai import eval as inspect_eval
 from inspect_ai.hooks import SampleEnd
 from rich.console import Console
@@ -26,6 +27,7 @@ from sidedoor.evals.progress import Follower, RunProgress
 from sidedoor.evals.rehearsal import stage
 from sidedoor.evals.samples import label_values
 from sidedoor.evals.shares import Tell, told_by
+from sidedoor.sandboxes.choice import provider_named
 from sidedoor.sandboxes.evidence import Evidence
 from sidedoor.sandboxes.machine import ProviderName
 from sidedoor.scorers.state import score_evidence, to_score
@@ -75,6 +77,7 @@ def validate_suite(
 
     Raises:
         SourceError: an unknown name, or a malformed scenario.
+        ProviderUnavailableError, ImageError: a sandbox does not work here.
     """
     cells = list(_cells(suite, scenario, variant))
     results: list[list[Check]] = []
@@ -125,6 +128,7 @@ def _compared(cell: Cell, evidence: Evidence) -> Check:
 def _in_machines(
     console: Console, suite: str, cells: list[Cell], seed: int, max_samples: int | None, sandbox: ProviderName
 ) -> Iterator[Check]:
+    anyio.run(provider_named(sandbox).prepare, partial(console.print, highlight=False))
     processes = max(1, min(os.cpu_count() or 1, len(cells) // WORTH_A_PROCESS))
     work = partial(_evaluate, suite, seed, max_samples and max(1, max_samples // processes), sandbox)
     progress, ends, why = RunProgress(console, len(cells), 0), {}, "its process ended"

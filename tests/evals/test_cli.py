@@ -147,6 +147,12 @@ def test_without_an_engine_a_run_in_docker_says_what_to_do(tmp_path: Path, monke
     assert said.endswith("; start it or set DOCKER_HOST")
 
 
+def test_without_an_engine_a_validation_in_docker_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
+    said = apart("validate", "--sandbox", "docker").complaint
+    assert said.startswith("no Docker engine answers at unix:///nonexistent ")
+
+
 def test_without_engine_and_bubblewrap_the_doctor_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
