@@ -24,13 +24,20 @@ GOOD_S: Final = 90.0
 
 
 class Spare:
-    """A machine that begins to start when this is made (see `Machine`)."""
+    """A machine that begins to start when this is made (see `Machine`).
 
-    def __init__(self, machine: Machine) -> None:
+    Args:
+        machine: not started yet.
+        turn: a turn of this gate is the spare's, and given back when it has started. It has it from the beginning: an
+            episode that takes a starting spare has a turn too, and neither may have to wait for the other's.
+    """
+
+    def __init__(self, machine: Machine, turn: asyncio.Semaphore) -> None:
         self._machine = machine
         self._made = time.monotonic()
         self._session: Stream | None = None
         self._starting = asyncio.create_task(self._start())
+        self._starting.add_done_callback(lambda _: turn.release())
 
     @property
     def name(self) -> str:
@@ -85,13 +92,12 @@ class Spare:
         return not self._starting.cancelled() and self._starting.exception() is None
 
     async def _start(self) -> tuple[Stream, Stream]:
-        async with opening_gate():
-            gateway = await self._machine.start()
-            try:
-                return gateway, await self._machine.open_session()
-            except BaseException:
-                gateway.close()
-                raise
+        gateway = await self._machine.start()
+        try:
+            return gateway, await self._machine.open_session()
+        except BaseException:
+            gateway.close()
+            raise
 
 
 class Spares:
@@ -130,8 +136,11 @@ class Spares:
         with contextlib.suppress(ProviderUnavailableError, ImageError):
             fresh = await machine()
             former = self.take(spec)
-            if former is not None or room_to_spare():
-                self._waiting[_make(spec)] = former or Spare(fresh)
+            if former is not None:
+                self._waiting[_make(spec)] = former
+            elif room_to_spare():
+                await opening_gate().acquire()  # at once, because there is a turn
+                self._waiting[_make(spec)] = Spare(fresh, opening_gate())
 
     def _go(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -121,6 +121,33 @@ async def test_a_spare_can_be_taken_while_it_starts_and_its_episode_can_be_cut_s
     assert await containers(engine) == {}
 
 
+async def test_a_starting_spare_that_was_taken_waits_for_nobodys_turn(pool, engine):
+    pool.add(office_spec(), make)
+    while not pool._waiting:
+        await asyncio.sleep(0)
+    spare = pool.take(office_spec())
+    taken = 0
+    while not opening_gate().locked():  # by episodes that take such spares
+        await opening_gate().acquire()
+        taken += 1
+    assert taken == AT_ONCE - 1
+    async with asyncio.timeout(30):
+        await spare.start()
+    await asyncio.sleep(0)
+    assert not opening_gate().locked(), "it has given its own turn back"
+    await spare.remove()
+
+
+async def test_a_spare_that_is_cut_short_gives_its_turn_back(pool, engine):
+    pool.add(office_spec(), make)
+    while not pool._waiting:
+        await asyncio.sleep(0)
+    await pool.clear()
+    for _ in range(AT_ONCE):
+        assert not opening_gate().locked()
+        await opening_gate().acquire()
+
+
 async def test_there_is_one_of_a_make_at_most(pool, engine):
     for _ in range(3):
         pool.add(office_spec(), make)
