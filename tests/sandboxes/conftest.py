@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
+from docker.errors import NotFound
 
 from sidedoor.sandboxes.capture import capture
 from sidedoor.sandboxes.choice import provider_named
@@ -167,3 +168,11 @@ async def shared_room(provider: Provider) -> AsyncIterator[Room]:
     """A workplace for all tests of a module that only look at what is the same in every one."""
     async with rooms_of(provider) as opener:
         yield await opener()
+
+
+def exists(engine: Engine, container: str) -> bool:
+    """Whether the engine knows a container, by its id or name, and is not about to remove it."""
+    try:
+        return bool(engine.client.inspect_container(container)["State"]["Status"] != "removing")
+    except NotFound:
+        return False

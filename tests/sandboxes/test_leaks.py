@@ -17,18 +17,10 @@ from sidedoor.sandboxes.containers import Docker
 from sidedoor.sandboxes.engine import Engine
 from sidedoor.sandboxes.ownership import EXPIRES_LABEL, LABEL, OWNER_LABEL, RUN_LABEL, labels, left_behind, owner
 from tests.commands import Begun
-from tests.sandboxes.conftest import Opener, rooms_of
+from tests.sandboxes.conftest import Opener, exists, rooms_of
 from tests.sandboxes.holds_workplaces import hold, names
 
 pytestmark = pytest.mark.docker
-
-
-def exists(engine: Engine, container: str) -> bool:
-    try:
-        engine.client.inspect_container(container)
-    except NotFound:
-        return False
-    return True
 
 
 def volumes_of(engine: Engine, container: str) -> list[str]:

@@ -12,12 +12,12 @@ from sidedoor.sandboxes.containers import Container, Docker
 from sidedoor.sandboxes.engine import Engine, connect
 from sidedoor.sandboxes.image import ImageError
 from sidedoor.sandboxes.machine import ProviderUnavailableError
-from sidedoor.sandboxes.ownership import LABEL, OWNER_LABEL, owner
+from sidedoor.sandboxes.ownership import OWNER_LABEL, owner
 from sidedoor.sandboxes.provider import WorkplaceSandbox
 from sidedoor.sandboxes.spares import Spares
 from sidedoor.sandboxes.spec import EpisodeIdentity, WorkplaceSpec
 from sidedoor.sandboxes.workplace import Workplace
-from tests.sandboxes.conftest import RUN, Room, office_spec
+from tests.sandboxes.conftest import RUN, Room, exists, office_spec
 
 pytestmark = pytest.mark.docker
 
@@ -38,20 +38,20 @@ async def make(spec: WorkplaceSpec = office_spec()) -> Container:  # noqa: B008 
     return await Docker().machine(spec, RUN)
 
 
-async def containers(engine: Engine) -> dict[str, str]:
-    """Name to id of the containers of this process."""
-    found = await engine.labelled(f"{LABEL}=1")
-    mine = [one for one, its in found.items() if its[OWNER_LABEL] == owner()]
-    return {engine.client.inspect_container(one)["Name"].lstrip("/"): one for one in mine}
+async def containers(engine: Engine) -> set[str]:
+    """Names of this process's containers, without those on their way out: the engine lists some that are gone."""
+    mine = {"label": f"{OWNER_LABEL}={owner()}"}
+    listed = await asyncio.to_thread(engine.client.containers, all=True, filters=mine)
+    return {name for one in listed if exists(engine, name := one["Names"][0].lstrip("/"))}
 
 
 async def added(pool: Spares, engine: Engine) -> str:
     """The name of a spare that has started."""
-    before = set(await containers(engine))
+    before = await containers(engine)
     pool.add(office_spec(), make)
     async with asyncio.timeout(30):
         while True:
-            fresh = set(await containers(engine)) - before
+            fresh = await containers(engine) - before
             running = [name for name in fresh if await engine.running(name)]
             if running and pool._waiting and next(iter(pool._waiting.values()))._starting.done():
                 return running[0]
@@ -73,7 +73,7 @@ async def test_an_episode_in_a_spare_is_like_one_in_a_fresh_machine(pool, engine
             await room.workplace.close()
         evidence.append((said, seen.digest()))
     assert evidence[0] == evidence[1]
-    assert await containers(engine) == {}
+    assert await containers(engine) == set()
 
 
 async def test_a_spare_serves_one_episode_only(pool, engine):
@@ -82,7 +82,7 @@ async def test_a_spare_serves_one_episode_only(pool, engine):
     assert spare is not None
     assert pool.take(office_spec()) is None
     await spare.remove()
-    assert await containers(engine) == {}
+    assert await containers(engine) == set()
 
 
 @pytest.mark.parametrize("change", [{"hostname": "ws-08"}, {"lifetime_s": 61}])
@@ -104,7 +104,7 @@ async def test_a_spare_that_died_or_grew_old_is_not_given_away_and_leaves_nothin
     monkeypatch.setattr(spares, "GOOD_S", 0.0)
     assert pool.take(office_spec()) is None
     await pool.clear()
-    assert await containers(engine) == {}
+    assert await containers(engine) == set()
 
 
 async def test_a_spare_can_be_taken_while_it_starts_and_its_episode_can_be_cut_short(pool, engine):
@@ -118,7 +118,7 @@ async def test_a_spare_can_be_taken_while_it_starts_and_its_episode_can_be_cut_s
     opening.cancel()
     await asyncio.wait({opening})
     assert opening.cancelled()
-    assert await containers(engine) == {}
+    assert await containers(engine) == set()
 
 
 async def test_a_starting_spare_that_was_taken_waits_for_nobodys_turn(pool, engine):
@@ -167,7 +167,7 @@ async def test_none_is_made_while_somebody_waits_for_a_turn_or_memory_is_short(p
     pool.add(office_spec(), make)
     await asyncio.gather(*pool._going)
     assert not pool._waiting
-    assert await containers(engine) == {}
+    assert await containers(engine) == set()
 
 
 @pytest.mark.parametrize("error", [ProviderUnavailableError("no engine"), ImageError("no image")])
@@ -194,18 +194,18 @@ def variants() -> list[WorkplaceSpec]:
 
 
 async def test_each_episode_but_the_first_finds_its_machine_waiting_and_after_the_last_none_is_made(image):
-    engine, names = connect(), []
+    engine, names, known, waiting = connect(), [], set(), set()
     for spec in variants():
         await WorkplaceSandbox.task_init("t", spec)
     try:
         for spec in variants():
-            waiting = set(await containers(engine))
             made = await WorkplaceSandbox.sample_init("t", spec, {})
             result = await made["default"].exec(["cat", "notes/today.md"])
             assert result.stdout == "call Ada\n"
             names.append(made["default"].machine.name in waiting)
+            known.add(made["default"].machine.name)
             async with asyncio.timeout(30):
-                while len(names) < 3 and len(await containers(engine)) < 2:
+                while len(names) < 3 and not (waiting := await containers(engine) - known):
                     await asyncio.sleep(0.02)
             await WorkplaceSandbox.sample_cleanup("t", spec, made, interrupted=False)
     finally:
@@ -213,8 +213,8 @@ async def test_each_episode_but_the_first_finds_its_machine_waiting_and_after_th
         for spec in variants():
             await WorkplaceSandbox.task_cleanup("t", spec, cleanup=True)
     assert names == [False, True, True]
-    assert left == {}
-    assert await containers(engine) == {}
+    assert left == set()
+    assert await containers(engine) == set()
 
 
 async def test_what_is_waiting_when_a_run_ends_early_is_removed(image):
@@ -226,4 +226,4 @@ async def test_what_is_waiting_when_a_run_ends_early_is_removed(image):
     await WorkplaceSandbox.sample_cleanup("t", variants()[0], made, interrupted=True)
     for spec in variants():
         await WorkplaceSandbox.task_cleanup("t", spec, cleanup=True)
-    assert await containers(engine) == {}
+    assert await containers(engine) == set()
