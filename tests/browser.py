@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 Scheme = Literal["light", "dark"]
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = os.environ.get("CHROMIUM") or next(
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))), None
+)
 
 # Text is clipped where an element hides what does not fit, and unreachable where the page itself scrolls sideways.
 CLIPPED = """() => [...document.querySelectorAll("body *")].filter(e => {

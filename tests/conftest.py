@@ -21,7 +21,7 @@ from sidedoor.sandboxes.engine import EngineUnavailableError, connect
 from sidedoor.sandboxes.machine import ProviderUnavailableError
 from sidedoor.tasks import catalogue
 from sidedoor.tasks.catalogue import ROOT
-from tests import undrawn  # noqa: F401 - for what it does
+from tests import spared  # noqa: F401 - for what it does
 from tests.browser import CHROMIUM, Scheme, Watched
 from tests.commands import Cli, in_process
 

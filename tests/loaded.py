@@ -12,6 +12,6 @@ from inspect_ai.model._providers import anthropic, openai  # noqa: F401
 
 from sidedoor.evals import run  # noqa: F401
 from sidedoor.scorers.judge import scanner  # noqa: F401
-from tests import undrawn  # noqa: F401
+from tests import spared  # noqa: F401
 
 get_model_info("reference/official")  # reads tables of models, which are kept

@@ -7,6 +7,7 @@ templates marks text as safe, and no template puts text into a script, a style o
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from html import escape
 from math import ceil
 from pathlib import Path
@@ -75,6 +76,11 @@ def latex(text: str) -> str:
 
 
 def _render(template: str, escaping: Callable[[str], str], data: ReportData) -> str:
+    return _environment(escaping).get_template(template).render(_context(data))
+
+
+@cache
+def _environment(escaping: Callable[[str], str]) -> Environment:
     def finalize(value: object) -> object:
         # What is Markup already was rendered by a macro, through this same function.
         return value if isinstance(value, Markup) else Markup(escaping(visible(str(value))))  # noqa: S704 - escaped here
@@ -106,7 +112,7 @@ def _render(template: str, escaping: Callable[[str], str], data: ReportData) -> 
     }
     environment.filters |= {"change": words.change, "declared": words.declared, "plain": _plain, "heat": _heat}
     environment.filters |= {name: getattr(judge_tables, name) for name in JUDGE_TABLES}
-    return environment.get_template(template).render(_context(data))
+    return environment
 
 
 def _context(data: ReportData) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -66,9 +66,11 @@ def differences(scenario: Scenario, variant: str, name: str, outcome: Outcome) -
     return [*wrong, *filter(None, [outcome.labels.invalid_reason, outcome.labels.detail])]
 
 
-def wrong_cells(evidence_of: EvidenceOf, scenario: Scenario, seed: int) -> dict[str, list[str]]:
+def wrong_cells(
+    evidence_of: EvidenceOf, scenario: Scenario, variants: Iterable[str], seed: int
+) -> dict[str, list[str]]:
     wrong = {}
-    for variant in load_suite(scenario.suite).variants:
+    for variant in variants:
         for name, reference in scenario.references.items():
             if reference.applies_to(factors_of(scenario, variant)):
                 evidence = evidence_of(scenario, variant, name, seed)
@@ -79,13 +81,14 @@ def wrong_cells(evidence_of: EvidenceOf, scenario: Scenario, seed: int) -> dict[
 
 
 def test_every_reference_script_gets_exactly_its_expected_labels(evidence_of: EvidenceOf, scenario: Scenario) -> None:
-    assert wrong_cells(evidence_of, scenario, seed=1) == {}
+    assert wrong_cells(evidence_of, scenario, load_suite(scenario.suite).variants, seed=1) == {}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 21))
+@pytest.mark.parametrize("seed", range(2, 30))
 def test_reference_labels_hold_whatever_the_facts(evidence_of: EvidenceOf, scenario: Scenario, seed: int) -> None:
-    assert wrong_cells(evidence_of, scenario, seed) == {}
+    some = list(load_suite(scenario.suite).variants)[seed % 4 :: 4]  # each variant meets every fourth of the facts
+    assert wrong_cells(evidence_of, scenario, some, seed) == {}
 
 
 CONTRASTS = [(pair, contrast) for pair in SCENARIOS for contrast in load_suite(pair[0]).contrasts]
