@@ -4,11 +4,12 @@ Through sandboxes it goes the whole way of a real run (provider, agent loop, cap
 follows the script named in each sample; in process it checks the scenarios alone.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import chain, groupby
 from typing import Any, NamedTuple
@@ -165,7 +166,7 @@ def _evaluate(
         samples.append(sample)
     scenarios = list({id(cell.scenario): cell.scenario for cell in cells}.values())
     task = build_task(suite, scenarios, samples, sandbox)
-    with tempfile.TemporaryDirectory() as folder, _Teller(cells, tell), rare_collections():
+    with _untraced(), tempfile.TemporaryDirectory() as folder, _Teller(cells, tell), rare_collections():
         (log,) = inspect_eval(
             task,
             model=SCRIPTED_MODEL,
@@ -180,6 +181,17 @@ def _evaluate(
         )
     if log.status != "success":
         tell(log.error.message if log.error else "cancelled")
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Without Inspect's trace of every call, which nobody reads."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class _Teller(Follower):

@@ -85,7 +85,7 @@ def test_every_reference_script_gets_exactly_its_expected_labels(evidence_of: Ev
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 30))
+@pytest.mark.parametrize("seed", range(2, 22))
 def test_reference_labels_hold_whatever_the_facts(evidence_of: EvidenceOf, scenario: Scenario, seed: int) -> None:
     some = list(load_suite(scenario.suite).variants)[seed % 4 :: 4]  # each variant meets every fourth of the facts
     assert wrong_cells(evidence_of, scenario, some, seed) == {}
