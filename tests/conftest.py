@@ -1,6 +1,7 @@
 """What tests of several folders share, and what becomes of tests that need what is not there.
 
-Shared are a headless Chromium, the command line, a console, a copy of the tasks tree.
+Shared are a headless Chromium, the command line, a console, a copy of the tasks tree. What loads Inspect is imported
+where it is needed: the process that directs the workers, for whose start they wait, needs none of it.
 """
 
 import asyncio
@@ -15,13 +16,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sidedoor.evals import scaffold
-from sidedoor.sandboxes.choice import provider_named
-from sidedoor.sandboxes.engine import EngineUnavailableError, connect
-from sidedoor.sandboxes.machine import ProviderUnavailableError
-from sidedoor.tasks import catalogue
-from sidedoor.tasks.catalogue import ROOT
-from tests import spared  # noqa: F401 - for what it does
 from tests.browser import CHROMIUM, Scheme, Watched
 from tests.commands import Cli, in_process
 
@@ -29,6 +23,8 @@ from tests.commands import Cli, in_process
 @cache
 def missing_engine() -> str | None:
     """Why there is no Docker engine here; None if one answers."""
+    from sidedoor.sandboxes.engine import EngineUnavailableError, connect
+
     try:
         connect()
     except EngineUnavailableError as error:
@@ -39,6 +35,9 @@ def missing_engine() -> str | None:
 @cache
 def missing_bubblewrap() -> str | None:
     """Why there are no embedded machines here; None if there are."""
+    from sidedoor.sandboxes.choice import provider_named
+    from sidedoor.sandboxes.machine import ProviderUnavailableError
+
     try:
         asyncio.run(provider_named("embedded").prepare(print))
     except ProviderUnavailableError as error:
@@ -52,6 +51,8 @@ MISSING = {"docker": missing_engine, "embedded": missing_bubblewrap}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with slow tests first: the last one would keep one worker busy when others have nothing left to do."""
+    from tests import spared  # noqa: F401 - for what it does
+
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -130,16 +131,17 @@ def printed(console: Console) -> Callable[[], str]:
 @pytest.fixture
 def tasks_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The tasks tree, copied, with the catalogue and the scaffolding using the copy."""
+    from sidedoor.evals import scaffold
+    from sidedoor.tasks import catalogue
+
     root = tmp_path / "tasks"
-    shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(catalogue.ROOT, root, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(catalogue, "ROOT", root)
     monkeypatch.setattr(scaffold, "ROOT", root)
     monkeypatch.setattr(scaffold, "TEMPLATE", root / "template")
-    _forget()
+    known = (catalogue.load_suite, catalogue.load_scenario)
+    for kept in known:
+        kept.cache_clear()
     yield root
-    _forget()
-
-
-def _forget() -> None:
-    catalogue.load_suite.cache_clear()
-    catalogue.load_scenario.cache_clear()
+    for kept in known:
+        kept.cache_clear()

@@ -198,8 +198,10 @@ def _read_unknown(logs: dict[str, Path]) -> Iterator[tuple[str, LogContent]]:
         for digest, path in logs.items():
             yield digest, read_log(path, digest)
         return
-    # Not forked: Inspect runs threads and event loops of its own, which do not survive a fork.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    # Not forked from this process: Inspect runs threads and event loops of its own, which do not survive a fork.
+    context = get_context("forkserver")
+    context.set_forkserver_preload([read_log.__module__])
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
         futures: dict[Future[LogContent], str] = {
             pool.submit(read_log, path, digest): digest for digest, path in logs.items()
         }

@@ -39,7 +39,7 @@ KILLED = dict(
     )
 )
 POINTS = [f"{name} at {phase}" for phase in PHASES for name in SIGNALS]
-MODEL = "reference/official"
+MODEL = "reference/attempt"  # few commands
 WORDS = f"run instrumental --model {MODEL} --scenario quota_boost --variant A,B,C --max-samples 1 --sandbox embedded"
 SAMPLES, AT_ONCE = 3, 4
 PATIENCE_S = 60

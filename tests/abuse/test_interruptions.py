@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 SAMPLES, AT_ONCE = 8, 4
-WORDS = f"run instrumental --model reference/official --scenario quota_boost --max-samples {AT_ONCE}"
+WORDS = f"run instrumental --model reference/attempt --scenario quota_boost --max-samples {AT_ONCE}"
 PATIENCE_S = 30
 DESK_MOUNT = re.compile(r"/(desk-[0-9a-f]{16})/desk ")
 START_S = 150
