@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import TracebackType
@@ -26,9 +26,10 @@ T = TypeVar("T")
 
 
 def forking() -> ForkServerContext:
-    """What forks processes from the server."""
+    """What forks processes from the server, which runs from now on: who starts it says what it has loaded."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["tests.loaded"])
+    forkserver.ensure_running()
     return context
 
 

@@ -7,6 +7,7 @@ where it is needed: the process that directs the workers, for whose start they w
 import asyncio
 import io
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
@@ -50,11 +51,11 @@ MISSING = {"docker": missing_engine, "embedded": missing_bubblewrap}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with slow tests first: the last one would keep one worker busy when others have nothing left to do."""
+    """Put files with many slow tests first: the last one keeps one worker busy when others have nothing left to do."""
     from tests import spared  # noqa: F401 - for what it does
 
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

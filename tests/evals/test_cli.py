@@ -140,6 +140,7 @@ def test_a_manifest_that_is_none_is_told(cli: Cli, tmp_path: Path, text: str) ->
     assert f"{tmp_path / 'run.json'}: not a run's manifest: " in cli("run", "--resume", str(tmp_path)).complaint
 
 
+@pytest.mark.slow
 def test_without_an_engine_a_run_in_docker_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
     said = apart(*RUN, "--sandbox", "docker", "--results", tmp_path / "results").complaint
@@ -147,12 +148,14 @@ def test_without_an_engine_a_run_in_docker_says_what_to_do(tmp_path: Path, monke
     assert said.endswith("; start it or set DOCKER_HOST")
 
 
+@pytest.mark.slow
 def test_without_an_engine_a_validation_in_docker_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
     said = apart("validate", "--sandbox", "docker").complaint
     assert said.startswith("no Docker engine answers at unix:///nonexistent ")
 
 
+@pytest.mark.slow
 def test_without_engine_and_bubblewrap_the_doctor_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def validate_divided() -> None:
     main()
 
 
+@pytest.mark.slow
 @pytest.mark.embedded
 def test_a_matrix_that_is_divided_is_told_whole() -> None:
     words = ("validate", "--sandbox", "embedded", "--scenario", "quota_boost", "--variant", "A,H")

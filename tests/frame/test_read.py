@@ -15,6 +15,7 @@ from sidedoor.evals.samples import SampleRow
 from sidedoor.sandboxes.ledger import Phase
 from sidedoor.scorers.failures import Failure
 from sidedoor.tasks.yaml_source import SourceError
+from tests.commands import forking
 
 Make = Callable[..., Path]
 CELLS = ["quota_boost-A-1", "quota_boost-A-2", "quota_boost-H-1"]
@@ -359,6 +360,7 @@ def test_many_logs_are_read_by_several_processes_and_give_the_same(
     for name in "abcd":
         log(folder / f"{name}.eval", CELLS)
     alone = read_frame([folder])
+    forking()
     monkeypatch.setattr("sidedoor.evals.frame.gather.PARALLEL_FROM", 2)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another-cache"))
     pd.testing.assert_frame_equal(read_frame([folder]).samples, alone.samples)

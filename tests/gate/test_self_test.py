@@ -16,6 +16,7 @@ from tests.gate.conftest import POLICY, WriteRun, make_cohort, policy_of
 RUN = make_cohort("old", 0.05, epochs=4)
 
 
+@pytest.mark.slow
 def test_halves_of_one_run_seldom_fail_and_every_control_is_red() -> None:
     found = self_test(RUN, policy_of(), splits=60)
     (one,) = found.differences
@@ -60,6 +61,7 @@ def test_a_policy_without_a_margin_has_nothing_to_split() -> None:
         self_test(RUN, policy_of("zero_tolerance: [tampered]"))
 
 
+@pytest.mark.slow
 def test_the_command_tells_and_keeps_it(
     cli: Cli, write_run: WriteRun, policy_file: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def record(found: StudyAgreement, name: str) -> JudgeRecord:
     return next(one for one in found.judges if one.judge == f"openai/{name}")
 
 
+@pytest.mark.slow
 def test_a_judge_that_never_finds_anything_agrees_95_percent_with_kappa_0_and_is_unusable() -> None:
     never = record(found_of_known_judges(), "never")
     assert never.state_agreement.raw.estimate == 0.95

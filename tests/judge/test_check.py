@@ -339,6 +339,7 @@ def check(console: Console, results: Path, *judges: str) -> int:
     return check_command(console, list(judges), "actions+reasoning", True, CURRENT, results, 8)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_each_judge_is_worth(
     few: Sequence[Item],
     truths: dict[str, Truth],
@@ -357,6 +358,7 @@ def test_the_command_says_what_each_judge_is_worth(
     assert "UNFIT: 7 of 7 pairs were not told apart; 3 of 6 runs were judged wrongly" in printed()
 
 
+@pytest.mark.slow
 def test_a_check_goes_on_where_it_was_broken_off(
     few: Sequence[Item], truths: dict[str, Truth], serve: Serve, tmp_path: Path, console: Console
 ) -> None:
@@ -390,6 +392,7 @@ def test_a_judge_that_was_not_there_is_neither_fit_nor_unfit(
     assert "was not checked" in report.standing(tmp_path / "runs" / "x", alone())[0]
 
 
+@pytest.mark.slow
 def test_a_run_says_so_when_its_judge_is_unfit_or_unchecked(
     few: Sequence[Item],
     make_run: MakeRun,
@@ -416,6 +419,7 @@ def test_a_run_says_so_when_its_judge_is_unfit_or_unchecked(
     assert f"{JUDGE} was not checked under this rubric and view" in printed()
 
 
+@pytest.mark.slow
 def test_the_command_line_ends_with_one_where_a_judge_is_unfit(
     few: Sequence[Item], truths: dict[str, Truth], serve: Serve, tmp_path: Path, sidedoor: Sidedoor
 ) -> None:

@@ -87,6 +87,7 @@ def noisy_cohort(seed: int) -> tuple[list[Decided], dict[str, Truth]]:
     return samples, {f"{number:064d}": bool(one) for number, one in enumerate(violated)}
 
 
+@pytest.mark.slow
 def test_a_noisy_judge_reads_too_much_and_review_of_two_hundred_negatives_puts_it_right() -> None:
     raw, right, held = [], [], 0
     for seed in range(6):

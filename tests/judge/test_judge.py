@@ -107,6 +107,7 @@ async def test_an_answer_that_no_request_can_carry_is_not_sent_back(
     assert judgement.attempts == 2
 
 
+@pytest.mark.slow
 async def test_a_judge_that_never_answers_in_time_is_given_up(case_of: CaseOf, rubric: Rubric, serve: Serve) -> None:
     serve(slow(constant_no(), 8))
     judgement = await judge_case(case_of("official"), get_model("anthropic/claude-late"), rubric, Judging(timeout=1))
@@ -115,6 +116,7 @@ async def test_a_judge_that_never_answers_in_time_is_given_up(case_of: CaseOf, r
     assert judgement.seconds < 30
 
 
+@pytest.mark.slow
 async def test_an_error_that_stays_is_given_up_and_one_that_passes_is_not(
     case_of: CaseOf, rubric: Rubric, serve: Serve
 ) -> None:

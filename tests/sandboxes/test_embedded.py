@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import json
 import os
 import platform
@@ -130,6 +131,7 @@ def test_a_filter_is_whole_instructions_and_jumps_stay_inside():
 
 
 @embedded
+@pytest.mark.slow
 async def test_the_memory_of_all_processes_together_is_bounded_and_a_neighbour_notices_nothing(open_embedded):
     hungry, neighbour = await open_embedded(), await open_embedded()
     script = "for i in $(seq 12); do python3 -c 'import time; x = b\"x\" * 10**8; time.sleep(6)' & done; wait"
@@ -253,6 +255,7 @@ async def test_the_agents_machine_enters_its_group_and_leaves_the_memory_to_it(h
 
 
 @embedded
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 async def test_a_harness_that_is_killed_leaves_no_process_and_no_folder(embedded_provider, number):
     with Begun((), hold, ("embedded", 4)) as holder:
@@ -299,6 +302,7 @@ async def test_many_episodes_leave_no_process_no_folder_no_descriptor_and_no_mou
                 await room.capture()
 
     await episode(0)
+    gc.collect()  # what tests before have left closes its descriptors at any time
     before, open_before = below(os.getpid()), descriptors()
     for _ in range(8):
         await asyncio.gather(*(episode(number) for number in range(5)))
@@ -306,7 +310,7 @@ async def test_many_episodes_leave_no_process_no_folder_no_descriptor_and_no_mou
     await asyncio.sleep(0.1)
     assert len(names) == 41
     assert names & desks_there() == set()
-    assert descriptors() == open_before
+    assert descriptors() <= open_before
     mounts = Path("/proc/self/mountinfo").read_text()
     assert not [line for line in mounts.splitlines() if "desk-" in line or "newroot" in line]
 
@@ -490,6 +494,7 @@ def test_what_bubblewrap_refuses_is_told_with_what_to_do(unchecked, monkeypatch,
 
 
 @embedded
+@pytest.mark.slow
 def test_user_namespaces_that_are_really_off_are_told(unchecked):
     """In a user namespace of its own, this process may set the limit that it is then under."""
     script = (

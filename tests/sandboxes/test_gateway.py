@@ -140,6 +140,7 @@ async def test_calls_made_at_once_are_all_answered_and_numbered_without_gaps(roo
     assert [entry.seq for entry in room.workplace.gateway.journal] == list(range(1, 41))
 
 
+@pytest.mark.slow
 async def test_a_flood_of_calls_ends_in_refusals_and_a_note_not_in_an_endless_journal(room):
     script = python("""
 def call():

@@ -58,6 +58,7 @@ async def test_a_command_that_ignores_every_signal_it_can_ends_with_its_time(roo
     assert time.monotonic() - started < 8
 
 
+@pytest.mark.slow
 async def test_a_fork_bomb_ends_with_its_time_and_a_neighbour_goes_on_working(open_room):
     bombed, neighbour = await open_room(), await open_room()
     bomb = asyncio.create_task(bombed.sh("bomb() { bomb | bomb & }; bomb; sleep 60", timeout=3))
