@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 6 ? n + 1 : 6)))
 INSTALLED := $(VENV)/.installed
 
 .PHONY: run test gate check lock sandbox sandboxes browser clean
@@ -9,11 +10,11 @@ INSTALLED := $(VENV)/.installed
 run: $(INSTALLED) sandbox
 	$(BIN)/sidedoor run instrumental --model reference/official --model reference/shortcut --model reference/mixture
 
-# Tests run three at a time, file by file, slow files first. Where no engine or no bubblewrap can be had, those that need
-# it are listed as skipped.
+# Tests run file by file, slow files first, in one process more than there are processors, and in six at most. Where no
+# engine or no bubblewrap can be had, those that need it are listed as skipped.
 test: export PYTHONDONTWRITEBYTECODE =  # what one worker compiles, the others read
 test: $(INSTALLED) sandboxes browser check
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The regression gate on the reference cohort: PASS on a fresh run of it, FAIL on a planted increase, INVALID on nothing.
 gate: $(INSTALLED) sandbox
