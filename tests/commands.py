@@ -162,6 +162,7 @@ def _be(
     for number, path in ((1, out), (2, err)):
         with path.open("a") as stream:
             os.dup2(stream.fileno(), number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in a script's background inherit it as ignored
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
