@@ -2,7 +2,7 @@
 
 At the end of each evaluation Inspect lays out a table of all metrics, twice, also where the display is `none`; that
 takes longer than most evaluations of tests. At the beginning it starts a server by which somebody could steer it, which
-takes as long again.
+is an eighth of a short run.
 """
 
 import os
