@@ -68,7 +68,7 @@ def parse(text: str, model: type[ModelT], name: str) -> ModelT:
         loader = _Loader(text)
         root = loader.get_single_node()
         data = None if root is None else loader.construct_document(root)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeEncodeError) as error:  # half a surrogate pair
         raise SourceError(f"{name}{_mark(error)}: not valid YAML: {_problem(error)}") from None
     if not isinstance(data, dict):
         raise SourceError(f"{name}: expected a mapping of fields at the top level")

@@ -45,6 +45,13 @@ async def containers(engine: Engine) -> set[str]:
     return {name for one in listed if exists(engine, name := one["Names"][0].lstrip("/"))}
 
 
+async def begun(pool: Spares) -> None:
+    """Have a spare begin to start."""
+    pool.add(office_spec(), make)
+    while not pool._waiting:
+        await asyncio.sleep(0)
+
+
 async def added(pool: Spares, engine: Engine) -> str:
     """The name of a spare that has started."""
     before = await containers(engine)
@@ -108,9 +115,7 @@ async def test_a_spare_that_died_or_grew_old_is_not_given_away_and_leaves_nothin
 
 
 async def test_a_spare_can_be_taken_while_it_starts_and_its_episode_can_be_cut_short(pool, engine):
-    pool.add(office_spec(), make)
-    while not pool._waiting:
-        await asyncio.sleep(0)
+    await begun(pool)
     spare = pool.take(office_spec())
     assert spare is not None
     opening = asyncio.create_task(Workplace.open(spare, office_spec()))
@@ -122,9 +127,7 @@ async def test_a_spare_can_be_taken_while_it_starts_and_its_episode_can_be_cut_s
 
 
 async def test_a_starting_spare_that_was_taken_waits_for_nobodys_turn(pool, engine):
-    pool.add(office_spec(), make)
-    while not pool._waiting:
-        await asyncio.sleep(0)
+    await begun(pool)
     spare = pool.take(office_spec())
     taken = 0
     while not opening_gate().locked():  # by episodes that take such spares
@@ -139,9 +142,7 @@ async def test_a_starting_spare_that_was_taken_waits_for_nobodys_turn(pool, engi
 
 
 async def test_a_spare_that_is_cut_short_gives_its_turn_back(pool, engine):
-    pool.add(office_spec(), make)
-    while not pool._waiting:
-        await asyncio.sleep(0)
+    await begun(pool)
     await pool.clear()
     for _ in range(AT_ONCE):
         assert not opening_gate().locked()

@@ -116,6 +116,11 @@ def test_nesting_without_end_is_refused() -> None:
         assert complaint("title: " + "[" * depth + "]" * depth) == "sheet.yaml: not valid YAML: nested too deeply"
 
 
+@pytest.mark.parametrize("sign", ["\0", "\a", "\ud800"])
+def test_a_sign_that_is_no_text_is_refused(sign: str) -> None:
+    assert "not valid YAML" in complaint(f"title: a{sign}b")
+
+
 def test_a_file_that_is_missing_no_text_or_a_folder_is_named(tmp_path: Path) -> None:
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"title: \xff\xfe")
