@@ -1,5 +1,4 @@
 # Two commands do everything, set-up included: `make run` and `make test`.
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS := $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 6 ? n + 1 : 6)))
@@ -39,9 +38,8 @@ browser:
 	@sandboxes/setup.sh browser
 
 $(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: Python 3.11 or newer is needed; set PYTHON=" >&2; exit 1; }
+	@[ -x $(BIN)/python ] || { python=$$(sandboxes/setup.sh python $(PYTHON)) && echo "setup: installing with $$python" && $$python -m venv $(VENV); }
 	@echo "setup: installing into $(VENV)"
-	@$(PYTHON) -m venv $(VENV) || { echo "setup: the venv module is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

@@ -1,4 +1,4 @@
-"""Python's search for reference cycles, made rare while an evaluation runs."""
+"""Python's search for reference cycles, made rare while there is much to do."""
 
 import gc
 from collections.abc import Iterator
@@ -17,11 +17,12 @@ def rare_collections() -> Iterator[None]:
     module, again and again. The oldest are looked through more readily than by default: a finished sample is such a
     cycle, and hundreds of them would wait for the end of a long run.
     """
-    before = gc.get_threshold()
+    before, outermost = gc.get_threshold(), gc.get_freeze_count() == 0
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
     try:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if outermost:
+            gc.unfreeze()

@@ -5,6 +5,7 @@ where it is needed: the process that directs the workers, for whose start they w
 """
 
 import asyncio
+import gc
 import io
 import shutil
 from collections import Counter
@@ -56,6 +57,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """Look for cycles as rarely as a run does: in tests, too, it takes a tenth of the time."""
+    from sidedoor.evals.garbage import THRESHOLDS
+
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from sidedoor.evals.errors import one_line
+from sidedoor.evals.garbage import rare_collections
 from sidedoor.evals.judging.progress import JudgingProgress, total_cost
 from sidedoor.evals.judging.study import Judged, Study, StudyError, StudyFolder
 from sidedoor.evals.run import log_files
@@ -118,9 +119,10 @@ async def spread(things: Iterable[T], at_once: int, do: Callable[[T], Awaitable[
         for thing in waiting:
             await do(thing)
 
-    async with anyio.create_task_group() as group:
-        for _ in range(at_once):
-            group.start_soon(worker)
+    with rare_collections():
+        async with anyio.create_task_group() as group:
+            for _ in range(at_once):
+                group.start_soon(worker)
 
 
 def judge_run(

@@ -6,18 +6,16 @@ Orphans of commands become children of this process, so that a time-out can end 
 done to its sessions and process groups. A command is over when its main process is; what it left in the background
 lives on.
 """
-# pathlib, json and typing take longer to import than everything else here together
-# ruff: noqa: PTH103, PTH118, PTH120, PTH123, PTH208
+# Each of contextlib, json, pathlib, selectors, signal and typing takes as long to import as all else here.
+# ruff: noqa: PTH103, PTH118, PTH120, PTH123, PTH208, SIM105
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import fcntl
 import os
-import selectors
-import signal
+import select
 import stat
 import struct
 import termios
@@ -25,10 +23,13 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import signal
+    from collections.abc import Callable, Iterator, Sequence
     from typing import NoReturn, TypeAlias
 
     Work: TypeAlias = "Command | Upload"
+else:
+    import _signal as signal  # without its numbers as enums
 
 HEADER = struct.Struct("!IIc")  # payload bytes, request, kind
 LENGTH = struct.Struct("!I")
@@ -105,8 +106,12 @@ def processes() -> Iterator[Process]:
     """All processes that can be seen."""
     for name in os.listdir("/proc"):
         if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                yield Process(int(name), file.read())
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    facts = file.read()
+            except OSError:
+                continue
+            yield Process(int(name), facts)
 
 
 def has_children() -> bool:
@@ -129,8 +134,10 @@ def below(roots: set[int], living: Sequence[Process]) -> set[int]:
 
 def signal_all(targets: set[int], number: int) -> None:
     for target in targets:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        try:
             os.kill(target, number)
+        except (ProcessLookupError, PermissionError):
+            pass
 
 
 class CannotStartError(Exception):
@@ -203,8 +210,8 @@ class Command:
             os.set_blocking(end, False)
         self.stdin: int | None = feed
         self.streams = {b"o": heard, b"e": complaints}
-        session.selector.register(heard, selectors.EVENT_READ, lambda: self.on_output(b"o", CHUNK))
-        session.selector.register(complaints, selectors.EVENT_READ, lambda: self.on_output(b"e", CHUNK))
+        session.watch(heard, lambda: self.on_output(b"o", CHUNK))
+        session.watch(complaints, lambda: self.on_output(b"e", CHUNK))
         session.active[request] = self
         try:
             self.main = spawn(order, (stdin, stdout, stderr))
@@ -232,8 +239,7 @@ class Command:
                 rest = self.input[0][os.write(self.stdin, self.input[0]) :]
                 self.input[:1] = [rest] if rest else []
         except BlockingIOError:
-            with contextlib.suppress(KeyError):
-                self.session.selector.register(self.stdin, selectors.EVENT_WRITE, self.on_input)
+            self.session.watch(self.stdin, self.on_input, select.EPOLLOUT)
             return
         except BrokenPipeError:
             self.input_ended = True
@@ -315,8 +321,9 @@ class Session:
     """The event loop."""
 
     def __init__(self) -> None:
-        self.selector = selectors.DefaultSelector()
-        self.selector.register(0, selectors.EVENT_READ, self.on_frames)
+        self.poll = select.epoll()
+        self.calls: dict[int, Callable[[], None]] = {}  # by the descriptor that they wait for
+        self.watch(0, self.on_frames)
         self.received = bytearray()
         self.active: dict[int, Work] = {}
         self.running: dict[int, Command] = {}  # by main process
@@ -325,16 +332,16 @@ class Session:
         for end in (self.deaths, bell):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-        self.selector.register(self.deaths, selectors.EVENT_READ, self.on_death)
+        self.watch(self.deaths, self.on_death)
 
     def run(self) -> NoReturn:
         while True:
-            events = self.selector.select(self.patience())
-            if not events:
+            due = [(ready, self.calls[ready]) for ready, _ in self.poll.poll(self.patience())]
+            if not due:
                 flush()
-            for key, _ in events:
-                if self.selector.get_map().get(key.fd) is key:  # not forgotten by an earlier event of this round
-                    key.data()
+            for ready, call in due:
+                if self.calls.get(ready) is call:  # not forgotten by an earlier event of this round
+                    call()
             now = time.monotonic()
             for command in [one for one in self.running.values() if one.deadline <= now]:
                 self.end(command, TIMED_OUT)
@@ -345,18 +352,19 @@ class Session:
         return None if first == NEVER else max(0.0, first - time.monotonic())
 
     def on_death(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        try:
             os.read(self.deaths, CHUNK)
+        except BlockingIOError:
+            pass
         self.reap()
 
     def reap(self) -> None:
         """Collect what has ended: main processes, and orphans, which come to this process."""
-        with contextlib.suppress(ChildProcessError):
-            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                command = self.running.pop(ended[0], None)
-                if command is not None:
-                    code = os.waitstatus_to_exitcode(ended[1])
-                    command.finish(EXITED, code if code >= 0 else 128 - code)
+        while has_children() and (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            command = self.running.pop(ended[0], None)
+            if command is not None:
+                code = os.waitstatus_to_exitcode(ended[1])
+                command.finish(EXITED, code if code >= 0 else 128 - code)
 
     def end(self, command: Command, how: bytes) -> None:
         """Kill all that a command has started, and report; stopped first, so that nothing can fork its way out."""
@@ -393,9 +401,15 @@ class Session:
         }
         return below(roots, living)
 
+    def watch(self, descriptor: int, call: Callable[[], None], event: int = select.EPOLLIN) -> None:
+        """Call something whenever a descriptor can be read, or written."""
+        if descriptor not in self.calls:
+            self.poll.register(descriptor, event)
+            self.calls[descriptor] = call
+
     def unwatch(self, descriptor: int) -> None:
-        with contextlib.suppress(KeyError):
-            self.selector.unregister(descriptor)
+        if self.calls.pop(descriptor, None) is not None:
+            self.poll.unregister(descriptor)
 
     def forget(self, descriptor: int) -> None:
         self.unwatch(descriptor)

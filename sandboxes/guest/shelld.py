@@ -6,29 +6,32 @@ bytes of memory or nothing, files, and `NAME=value`s for each process), each fur
 session, which is a copy of this process that goes on as `session.py`. When standard input ends, or the time is over, so
 does the machine.
 """
-# pathlib, json and typing take longer to import than everything else here together
-# ruff: noqa: PTH120, PTH123, PTH208
+# Each of contextlib, importlib, json, pathlib, signal, socket and typing takes as long to import as all else here.
+# ruff: noqa: PTH120, PTH123, PTH208, SIM105
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import os
 import resource
 import select
-import signal
-import socket
+import struct
 import sys
 import time
-import types
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
+    import socket
+    import types
     from collections.abc import Iterator
     from typing import NoReturn
+else:
+    import _signal as signal  # without their numbers as enums
+    import _socket as socket
 
 FOLDERS = ("/home/operator", "/tmp")
 PACKET = 4096
+DESCRIPTOR = struct.Struct("i")
 LOOK_SECONDS = 1.0
 SHARES = "smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:")
 WHOLE = "status", (b"RssAnon:", b"RssShmem:")
@@ -37,9 +40,11 @@ WHOLE = "status", (b"RssAnon:", b"RssShmem:")
 def kept(process: str, source: tuple[str, tuple[bytes, ...]]) -> int:
     """Bytes that a process keeps in memory, by one of the system's accounts; 0 if there is no such account."""
     name, lines = source
-    with contextlib.suppress(OSError), open(f"/proc/{process}/{name}", "rb") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith(lines)) * 1024
-    return 0
+    try:
+        with open(f"/proc/{process}/{name}", "rb") as file:
+            return sum(int(line.split()[1]) for line in file if line.startswith(lines)) * 1024
+    except OSError:
+        return 0
 
 
 def memory() -> Iterator[tuple[int, int]]:
@@ -57,6 +62,14 @@ def files() -> int:
     return sum(found.f_files - found.f_ffree for found in map(os.statvfs, FOLDERS))
 
 
+def kill(process: int) -> None:
+    """End a process, or with -1 all; it may have ended before."""
+    try:
+        os.kill(process, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def look(most_memory: int | None, most_files: int) -> None:
     """End what takes more than its share, where no control group does: the largest processes, or those with files."""
     if most_memory is not None:
@@ -65,17 +78,15 @@ def look(most_memory: int | None, most_files: int) -> None:
         while total > most_memory:
             size, process = found.pop()
             total -= size
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+            kill(process)
     if files() > most_files:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
+        kill(-1)
 
 
 def load_session() -> types.ModuleType:
     """The session's program, which is beside this one."""
     sys.path.append(os.path.dirname(__file__))
-    return importlib.import_module("session")
+    return __import__("session")
 
 
 def become_session(session: types.ModuleType, stream: int, limits: list[str]) -> NoReturn:
@@ -94,24 +105,43 @@ def become_session(session: types.ModuleType, stream: int, limits: list[str]) ->
         os._exit(1)
 
 
+def send_fds(control: socket.socket, message: bytes, descriptors: list[int]) -> None:
+    """Send a message with descriptors."""
+    packed = struct.pack(f"{len(descriptors)}i", *descriptors)
+    control.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, packed)])
+
+
+def recv_fd(control: socket.socket) -> tuple[bytes, list[int]]:
+    """Receive a message, and the descriptor that came with it, if one did."""
+    message, notes, _, _ = control.recvmsg(PACKET, socket.CMSG_LEN(DESCRIPTOR.size))
+    return message, [DESCRIPTOR.unpack_from(data)[0] for _, _, data in notes]
+
+
+def fork_session(session: types.ModuleType, stream: int, limits: list[str]) -> None:
+    """Start a session on a stream, which is closed here."""
+    try:
+        if os.fork() == 0:
+            become_session(session, stream, limits)
+    except OSError:  # no room for another process: the stream's end says so
+        pass
+    os.close(stream)
+
+
 def serve(session: types.ModuleType, control: socket.socket) -> None:
     """Start sessions until standard input ends or the lifetime is over."""
     lifetime, most_memory, most_files, *each = session.texts(control.recv(PACKET))
     deadline = time.monotonic() + int(lifetime)
     folders = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in FOLDERS]
-    socket.send_fds(control, [b"ready"], [os.pidfd_open(os.getpid()), *folders])
+    send_fds(control, b"ready", [os.pidfd_open(os.getpid()), *folders])
     poll = select.poll()
     poll.register(control, select.POLLIN)
     while time.monotonic() < deadline:
         if poll.poll(LOOK_SECONDS * 1000):
-            order, streams, _, _ = socket.recv_fds(control, PACKET, 1)
+            order, streams = recv_fd(control)
             if not order:
                 return
             for stream in streams:
-                with contextlib.suppress(OSError):  # no room for another process: the stream's end says so
-                    if os.fork() == 0:
-                        become_session(session, stream, each)
-                os.close(stream)
+                fork_session(session, stream, each)
         look(int(most_memory) if most_memory else None, int(most_files))
 
 

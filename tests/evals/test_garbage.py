@@ -1,10 +1,22 @@
 """Cycles are collected rarely during an evaluation, still bounded, and as before after it."""
 
 import gc
+from collections.abc import Iterator
 
 import pytest
 
 from sidedoor.evals.garbage import rare_collections
+
+
+@pytest.fixture(autouse=True)
+def _pythons_own_rate() -> Iterator[None]:
+    """What tests have is what is to be tested here."""
+    before = gc.get_threshold()
+    gc.unfreeze()
+    gc.set_threshold(700, 10, 10)
+    yield
+    gc.freeze()
+    gc.set_threshold(*before)
 
 
 def test_collections_are_rare_within_and_as_before_afterwards_whatever_happened():
@@ -20,6 +32,13 @@ def test_collections_are_rare_within_and_as_before_afterwards_whatever_happened(
         interrupted()
     assert gc.get_threshold() == before
     assert gc.get_freeze_count() == 0
+
+
+def test_what_was_kept_apart_before_stays_so() -> None:
+    gc.freeze()
+    with rare_collections():
+        pass
+    assert gc.get_freeze_count() > 0
 
 
 def test_cycles_are_still_collected_within():
