@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 import typer
 
 from sidedoor.evals.gate.cli import add_commands
-from sidedoor.evals.interrupts import EXIT_INTERRUPTED, lost_interrupts_told, second_interrupt_final
+from sidedoor.evals.interrupts import (
+    EXIT_INTERRUPTED,
+    grouped_interrupts_bare,
+    lost_interrupts_told,
+    second_interrupt_final,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +63,7 @@ def main() -> None:
     from sidedoor.evals.errors import one_line, user_errors
 
     try:
-        with lost_interrupts_told(), second_interrupt_final():
+        with lost_interrupts_told(), second_interrupt_final(), grouped_interrupts_bare():
             app()
     except user_errors() as error:
         _stop(one_line(error), EXIT_USAGE)

@@ -52,6 +52,20 @@ def lost_interrupts_told() -> Iterator[None]:
         sys.unraisablehook = before
 
 
+@contextmanager
+def grouped_interrupts_bare() -> Iterator[None]:
+    """Raise an interrupt that a task group has wrapped as the interrupt that it is.
+
+    An interrupt that comes while a task runs is that task's failure to its group, as a second one often is.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        raise KeyboardInterrupt from None
+
+
 def _end_after_two(heard: socket.socket) -> None:
     interrupts = 0
     with heard:

@@ -28,6 +28,7 @@ from sidedoor.evals.frame.cache import remember
 from sidedoor.evals.garbage import rare_collections
 from sidedoor.evals.instrumental import suite_task
 from sidedoor.evals.interrupted import LEDGER, under_way
+from sidedoor.evals.interrupts import grouped_interrupts_bare
 from sidedoor.evals.outcomes import outcome_tables
 from sidedoor.evals.progress import RunProgress
 from sidedoor.evals.reference import reference_args
@@ -264,7 +265,13 @@ def _run(folder: Path, manifest: RunManifest, console: Console) -> Run:
     interrupted, errors = False, []
     try:
         progress = RunProgress(console, manifest.samples_planned, _finished(folder))
-        with _sigterm_as_interrupt(), progress, ledger_kept(folder / LEDGER), rare_collections():
+        with (
+            _sigterm_as_interrupt(),
+            progress,
+            ledger_kept(folder / LEDGER),
+            rare_collections(),
+            grouped_interrupts_bare(),
+        ):
             errors = _evaluate(folder, manifest)
     except KeyboardInterrupt:
         interrupted = True

@@ -7,9 +7,10 @@ import threading
 import time
 
 import pytest
+from rich.console import Console
 
-from sidedoor.evals import interrupts
-from sidedoor.evals.interrupts import EXIT_INTERRUPTED, second_interrupt_final
+from sidedoor.evals import interrupts, show
+from sidedoor.evals.interrupts import EXIT_INTERRUPTED, grouped_interrupts_bare, second_interrupt_final
 from tests.commands import Begun, Cli
 
 GRACE_S = 0.3
@@ -100,3 +101,22 @@ def test_a_command_leaves_no_trace_in_the_process_that_called_it(cli: Cli, monke
         if thread.name == "interrupts":
             thread.join(30)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("others", [[], [ValueError()]], ids=["alone", "with another error"])
+def test_an_interrupt_that_a_task_group_has_wrapped_is_an_interrupt(others: list[BaseException]) -> None:
+    with pytest.raises(KeyboardInterrupt), grouped_interrupts_bare():
+        raise BaseExceptionGroup("", [BaseExceptionGroup("", [KeyboardInterrupt(), *others])])
+
+
+def test_a_group_of_other_errors_is_a_defect_as_before() -> None:
+    with pytest.raises(ExceptionGroup), grouped_interrupts_bare():
+        raise ExceptionGroup("", [ValueError()])
+
+
+def test_a_command_says_interrupted_where_a_task_was(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(console: Console) -> None:
+        raise BaseExceptionGroup("", [KeyboardInterrupt()])
+
+    monkeypatch.setattr(show, "list_suites", stop)
+    assert cli("list") == (EXIT_INTERRUPTED, "", "sidedoor: interrupted\n")
