@@ -1,15 +1,19 @@
 """The command line: in this process, or in one of its own.
 
-A process of its own is forked from a server that has Inspect loaded: to import it takes most of a command's time.
+A process of its own is forked from a server that has Inspect loaded: to import it takes most of a command's time. In a
+session with slow tests that server is itself a copy of the process that runs them, which has loaded it already.
 """
 
+import gc
+import importlib
 import os
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from multiprocessing import forkserver, get_context
+from itertools import pairwise
+from multiprocessing import forkserver, get_context, util
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import TracebackType
@@ -22,15 +26,37 @@ from sidedoor.evals.cli import main
 PATIENCE_S = 240
 LOOK_S = 0.02
 
+LOADED = "tests.loaded"
+
 T = TypeVar("T")
 
 
 def forking() -> ForkServerContext:
     """What forks processes from the server, which runs from now on: who starts it says what it has loaded."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["tests.loaded"])
+    context.set_forkserver_preload([LOADED])
     forkserver.ensure_running()
     return context
+
+
+def start_server_as_a_copy() -> None:
+    """Have the server be a copy of this process as it is now: to be called before there are threads or patches."""
+
+    def copied(path: str, arguments: list[str], descriptors: list[int]) -> int:
+        if (server := os.fork()) == 0:
+            try:
+                for first, last in pairwise([2, *sorted(descriptors), os.sysconf("SC_OPEN_MAX")]):
+                    os.closerange(first + 1, last)  # with them the end by whose closing it learns of this one's end
+                exec(arguments[-1], {})  # noqa: S102 - what the new interpreter would have been given
+            finally:
+                os._exit(0)
+        return server
+
+    importlib.import_module(LOADED)
+    gc.freeze()  # so that no copy's search for cycles writes to memory that it shares
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(util, "spawnv_passfds", copied)
+        forking()
 
 
 class Ended(NamedTuple):

@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 
 from tests.browser import CHROMIUM, Scheme, Watched
-from tests.commands import Cli, in_process
+from tests.commands import Cli, in_process, start_server_as_a_copy
 
 
 @cache
@@ -59,12 +59,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -slow[item.path])
 
 
-def pytest_collection_finish() -> None:
-    """Look for cycles as rarely as a run does: in tests, too, it takes a tenth of the time."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look for cycles as rarely as a run does, which saves tests a twentieth of their time, and serve commands."""
     from sidedoor.evals.garbage import THRESHOLDS
 
-    gc.freeze()
     gc.set_threshold(*THRESHOLDS)
+    if any(item.get_closest_marker("slow") for item in session.items):
+        start_server_as_a_copy()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
