@@ -51,11 +51,16 @@ def test_a_harness_that_is_killed_leaves_no_container_and_no_volume(engine: Engi
         time.sleep(0.5)
         process.send(number)
         process.wait(30)
+
+    def left() -> list[str]:
+        return [one for one in containers if exists(engine, one)] + [
+            one for one in volumes if volume_exists(engine, one)
+        ]
+
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and any(exists(engine, container) for container in containers):
+    while left() and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert [container for container in containers if exists(engine, container)] == []
-    assert [volume for volume in volumes if volume_exists(engine, volume)] == []
+    assert left() == []
 
 
 async def test_a_workplace_that_is_closed_leaves_no_container_and_no_volume(open_container, engine):
