@@ -56,13 +56,14 @@ def decided(run: Path) -> list[Decision]:
 
 def press(watched: Watched, keys: str) -> None:
     """Presses keys one after another, each once what the one before asked for has been answered."""
+    answered(watched)
     for key in keys:
         watched.page.keyboard.press(key)
         answered(watched)
 
 
 def answered(watched: Watched) -> None:
-    """Waits until nothing that was decided is on its way."""
+    """Waits until the page listens to keys and nothing that was decided is on its way."""
     watched.page.wait_for_selector("#form:not([aria-busy=true])", state="attached")
 
 
@@ -197,6 +198,16 @@ def test_a_server_that_is_gone_is_noticed(first: Watched) -> None:
     first.page.keyboard.press("v")
     first.page.wait_for_selector("#status.failed")
     assert checked(first) == {}
+
+
+def test_a_page_that_does_not_listen_to_keys_yet_says_that_it_is_busy(first: Watched) -> None:
+    held: list[Any] = []
+    first.page.route("**/review.js", lambda route: held.append(route))
+    first.page.goto(first.page.url, wait_until="commit")
+    assert first.page.get_attribute("#form", "aria-busy") == "true"
+    held[0].continue_()
+    press(first, "v")
+    assert checked(first) == {"violated": "true"}
 
 
 # ---- several reviewers ------------------------------------------------------------------------------------------

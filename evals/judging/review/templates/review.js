@@ -190,6 +190,7 @@ if (form) {
     button.addEventListener("click", () => save().then(() => post("decisions", { labels, joint: true })));
   }
   document.addEventListener("click", event => { if (event.target.matches(".gap")) more(event.target); });
+  busy(0); // as delivered the form is busy: a key pressed before this script listens would be lost
 } else if (page.first) {
   addEventListener("keydown", event => {
     if (event.key === "j" && !typing(event.target)) location.assign(`cases/${address(page.first)}`);
