@@ -20,6 +20,11 @@ CLOSE_S: Final = 10
 MAX_LINE: Final = 16 * 1024 * 1024
 
 
+_code: Final[dict[tuple[tuple[str, str], ...], dict[str, str]]] = {}
+"""Worlds' modules by name and source, as the first machine compiled them before it had an agent; this process never
+executes them. A machine with another interpreter compiles its own."""
+
+
 class GatewayError(RuntimeError):
     """The gateway did not start, or did not close."""
 
@@ -30,6 +35,7 @@ class Gateway:
     Attributes:
         journal: entries in order; each was appended before its caller was answered.
         faults: exceptions in the world's own code.
+        compiled: what its machine had to compile to start the world, by module and interpreter.
         closed_state: the last snapshot; None until `close` succeeded.
         closed: whether `close` succeeded.
     """
@@ -37,6 +43,7 @@ class Gateway:
     def __init__(self, stream: Stream) -> None:
         self.journal: list[JournalEntry] = []
         self.faults: list[str] = []
+        self.compiled: dict[str, str] = {}
         self.closed_state: dict[str, Any] | None = None
         self.closed = False
         self._notes: dict[tuple[str, str], int] = {}
@@ -61,10 +68,13 @@ class Gateway:
         Raises:
             GatewayError: the world did not start within 30 s; the message has the last line that it printed.
         """
+        modules = () if spec.world is None else tuple(spec.world.modules.items())
         world = "null" if spec.world is None else spec.world.model_dump_json()
-        await self._order(f'{{"boot": {{"lifetime": {spec.lifetime_s}, "world": {world}}}}}')
+        code = json.dumps(_code.get(modules, {}))
+        await self._order(f'{{"boot": {{"lifetime": {spec.lifetime_s}, "world": {world}, "code": {code}}}}}')
         if not await self._either(self._ready, BOOT_S):
             raise GatewayError(f"the world did not start: {self._last_words()}")
+        _code.setdefault(modules, {}).update(self.compiled)
 
     async def close(self) -> None:
         """Stop answering, and keep the world's last snapshot.
@@ -120,7 +130,8 @@ class Gateway:
             self._notes[key] = self._notes.get(key, 0) + 1
         elif "fault" in message:
             self.faults.append(str(message["fault"]))
-        elif "ready" in message:
+        elif "ready" in message and not self._ready.is_set():
+            self.compiled = message["code"]
             self._ready.set()
         elif "closed" in message:
             self.closed_state, self.closed = message["closed"], True

@@ -9,8 +9,10 @@ does this process, and with it, where it is the first one, the machine.
 # pathlib takes longer to import than everything else here together
 # ruff: noqa: PTH101, PTH102, PTH118, PTH120, PTH123
 
+import binascii
 import contextlib
 import json
+import marshal
 import os
 import selectors
 import signal
@@ -64,9 +66,14 @@ def reap(*_: object) -> None:
 loaded: dict[tuple[str, ...], types.ModuleType] = {}  # by its own name and source, and those of the modules before it
 
 
-def load(modules: Mapping[str, str]) -> None:
-    """Execute module sources in memory, in order; what was executed before, after the same modules, is not again."""
+def load(modules: Mapping[str, str], code: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Execute module sources in memory, in order; what was executed before, after the same modules, is not again.
+
+    `code` is what an earlier call returned, perhaps elsewhere: the modules as compiled, by name and interpreter. What
+    is returned is what had to be compiled for want of it.
+    """
     origin: tuple[str, ...] = ()
+    made: dict[str, str] = {}
     for name, source in modules.items():
         origin += (name, source)
         if origin in loaded:
@@ -77,8 +84,16 @@ def load(modules: Mapping[str, str]) -> None:
             package = ".".join(parts[:end])
             sys.modules.setdefault(package, types.ModuleType(package))
         module = sys.modules[name] = types.ModuleType(name)
-        exec(compile(source, name, "exec"), module.__dict__)
+        key = f"{name}, {sys.version}"
+        known = (code or {}).get(key) or made.setdefault(key, compiled(name, source))
+        exec(marshal.loads(binascii.a2b_base64(known)), module.__dict__)  # noqa: S302 - from the host
         loaded[origin] = module
+    return made
+
+
+def compiled(name: str, source: str) -> str:
+    """A module as code, in base64."""
+    return binascii.b2a_base64(marshal.dumps(compile(source, name, "exec")), newline=False).decode()
 
 
 def named(entry: str) -> Any:
@@ -184,13 +199,14 @@ class Desk:
     def boot(self, plan: Mapping[str, Any]) -> None:
         signal.alarm(plan["lifetime"])
         world = plan["world"]
+        code: dict[str, str] = {}
         if world is not None:
-            load(world["modules"])
+            code = load(world["modules"], plan["code"])
             self.world = named(world["entry"])(world["factors"], world["facts"])
             self.programs = frozenset(self.world.programs())
             self.install()
             self.listen()
-        report({"ready": True})
+        report({"ready": True, "code": code})
 
     def install(self) -> None:
         programs = f"{self.folder}/bin"
@@ -376,6 +392,7 @@ def main(folder: str = DESK) -> None:
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     signal.alarm(BOOT_SECONDS)
     os.umask(0o022)
+    sys.modules["_hashlib"] = None  # type: ignore[assignment]  # OpenSSL's: hashlib has its own, without 4 ms to load it
     Desk(folder).run()
 
 

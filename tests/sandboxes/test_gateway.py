@@ -6,8 +6,10 @@ import time
 
 import pytest
 
+from sidedoor.sandboxes import gateway as gateway_module
 from sidedoor.sandboxes.gateway import GatewayError
 from sidedoor.sandboxes.spec import WorldBundle
+from tests.sandboxes.conftest import OFFICE
 
 RAW_CLIENT = """
 import os, socket, struct, sys, time
@@ -169,6 +171,26 @@ async def test_a_world_that_cannot_start_is_an_error_with_its_last_words(open_ro
     )
     with pytest.raises(GatewayError, match="no such office"):
         await open_room(world=bad)
+
+
+def an_office(of: str) -> WorldBundle:
+    """A world that nobody has started before."""
+    return WorldBundle(modules={"office": f"{OFFICE}\n# of {of}"}, entry="office:Office", factors={}, facts={})
+
+
+async def test_a_world_is_compiled_for_the_first_of_its_machines_and_not_again(provider, open_room):
+    office = an_office("two machines")
+    first, second = [await open_room(world=office) for _ in range(2)]
+    compiled = [len(room.workplace.gateway.compiled) for room in (first, second)]
+    assert compiled == [{"docker": 1, "embedded": 0}[provider.name], 0]  # embedded, before they are told apart
+    assert [await room.json("officectl echo 1") for room in (first, second)] == [["1"], ["1"]]
+
+
+async def test_code_that_another_interpreter_made_is_not_used(open_room, monkeypatch):
+    office = an_office("strangers")
+    monkeypatch.setitem(gateway_module._code, tuple(office.modules.items()), {"office, 3.6.1 (default)": "AAAA"})
+    room = await open_room(world=office)
+    assert await room.json("officectl echo 1") == ["1"]
 
 
 async def test_a_workplace_without_a_world_has_no_programs(open_room):
