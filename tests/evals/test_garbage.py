@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidedoor.evals.garbage import rare_collections
+from sidedoor.evals.garbage import THRESHOLDS, rare_collections
 
 
 @pytest.fixture(autouse=True)
@@ -34,11 +34,15 @@ def test_collections_are_rare_within_and_as_before_afterwards_whatever_happened(
     assert gc.get_freeze_count() == 0
 
 
-def test_what_was_kept_apart_before_stays_so() -> None:
-    gc.freeze()
+def test_one_within_another_keeps_nothing_alive_and_leaves_the_other_as_it_was() -> None:
     with rare_collections():
-        pass
-    assert gc.get_freeze_count() > 0
+        kept = gc.get_freeze_count()
+        made_meanwhile = [[] for _ in range(1000)]
+        with rare_collections():
+            assert gc.get_freeze_count() == kept
+        assert gc.get_freeze_count() == kept
+        assert gc.get_threshold()[0] == THRESHOLDS[0]
+        assert len(made_meanwhile) == 1000
 
 
 def test_cycles_are_still_collected_within():
