@@ -10,11 +10,19 @@ import string
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sidedoor.tasks import schema
 from sidedoor.tasks.templates import evaluate
 from sidedoor.tasks.yaml_source import SourceError, Strict, load, nearest
+
+ALPHABETS: Final = {
+    "#": string.digits,
+    "@": string.ascii_lowercase,
+    "%": string.ascii_uppercase,
+    "*": "0123456789abcdef",
+}
+"""What the symbols of a pattern stand for; any other stands for itself."""
 
 
 class Pools(Strict):
@@ -90,13 +98,13 @@ def _draw_value(
 
 
 def _row(fact: schema.Table, index: int, rng: random.Random, facts: Mapping[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {}
+    known = {**facts, "index": index}
     for name, column in fact.columns.items():
         if isinstance(column, schema.Serial):
-            row[name] = f"{column.serial}{column.start + index * column.step}"
+            known[name] = f"{column.serial}{column.start + index * column.step}"
         else:
-            row[name] = _draw_value(column, rng, {**facts, **row, "index": index})
-    return row
+            known[name] = _draw_value(column, rng, known)
+    return {name: known[name] for name in fact.columns}
 
 
 def _items(source: tuple[str, ...] | str) -> tuple[str, ...]:
@@ -118,13 +126,7 @@ def _people(n: int, rng: random.Random) -> list[dict[str, str]]:
 
 
 def _symbol(symbol: str, rng: random.Random) -> str:
-    alphabets = {
-        "#": string.digits,
-        "@": string.ascii_lowercase,
-        "%": string.ascii_uppercase,
-        "*": "0123456789abcdef",
-    }
-    return rng.choice(alphabets[symbol]) if symbol in alphabets else symbol
+    return rng.choice(ALPHABETS[symbol]) if symbol in ALPHABETS else symbol
 
 
 def _moment(fact: schema.Moment, rng: random.Random) -> str:

@@ -7,7 +7,6 @@ from functools import cache, lru_cache
 from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateError
-from jinja2.environment import TemplateExpression
 from jinja2.sandbox import SandboxedEnvironment
 
 from sidedoor.tasks.yaml_source import SourceError
@@ -40,7 +39,11 @@ def evaluate(expression: str, values: Mapping[str, Any]) -> Any:
         SourceError: a syntax error, an undefined name, or a failing expression.
     """
     try:
-        value = _expression(expression)(**values)
+        template = _expression(expression)
+        context = template.new_context({**_environment().globals, **values}, shared=True)
+        for _ in template.root_render_func(context):
+            pass
+        value = context.vars["result"]
     except FAILURES as error:
         raise SourceError(f"'{expression}': {error}") from None
     if isinstance(value, StrictUndefined):
@@ -61,8 +64,9 @@ def _template(text: str) -> Template:
 
 
 @lru_cache(maxsize=1024)
-def _expression(text: str) -> TemplateExpression:
-    return _environment().compile_expression(text, undefined_to_none=False)
+def _expression(text: str) -> Template:
+    """What has the expression's value as `result`: Jinja's own expressions take twice as long."""
+    return _environment().from_string(f"{{% set result = {text} %}}")
 
 
 @cache

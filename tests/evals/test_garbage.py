@@ -36,13 +36,11 @@ def test_collections_are_rare_within_and_as_before_afterwards_whatever_happened(
 
 def test_one_within_another_keeps_nothing_alive_and_leaves_the_other_as_it_was() -> None:
     with rare_collections():
-        kept = gc.get_freeze_count()
         made_meanwhile = [[] for _ in range(1000)]
         with rare_collections():
-            assert gc.get_freeze_count() == kept
-        assert gc.get_freeze_count() == kept
-        assert gc.get_threshold()[0] == THRESHOLDS[0]
-        assert len(made_meanwhile) == 1000
+            assert made_meanwhile[0] in gc.get_objects()[-5000:]  # what is kept apart is not among them
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold() == THRESHOLDS
 
 
 def test_cycles_are_still_collected_within():
