@@ -9,8 +9,10 @@ else that they do with a server on this machine, which needs none.
 import os
 
 from inspect_ai._display.rich import display
+from inspect_ai._util import zipfile
 
 display.tasks_results = lambda _: ""  # a text can be drawn, too
+zipfile._ZSTD_THREADS = 0
 os.environ.setdefault("INSPECT_EVAL_CTL_SERVER", "false")
 os.environ.pop("SSL_CERT_FILE", None)
 os.environ["SSL_CERT_DIR"] = os.devnull

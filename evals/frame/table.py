@@ -28,15 +28,16 @@ def to_frame(rows: Iterable[FrameRow]) -> pd.DataFrame:
     does not have is missing there.
     """
     rows = list(rows)
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in COLUMNS}
-    dtypes: dict[str, Any] = {name: _dtype(name, columns[name]) for name in COLUMNS}
+    columns: dict[str, Any] = {}
+    for name in COLUMNS:
+        values = [getattr(row, name) for row in rows]
+        dtype: Any = _dtype(name, values)
+        columns[name] = pd.array(values, dtype=dtype)
     for factor in sorted({name for row in rows for name in row.factors}):
-        columns[f"{FACTOR}{factor}"] = [row.factors.get(factor) for row in rows]
-        dtypes[f"{FACTOR}{factor}"] = "category"
+        columns[f"{FACTOR}{factor}"] = pd.array([row.factors.get(factor) for row in rows], dtype="category")
     for score in sorted({name for row in rows for name in row.scores}):
-        columns[f"{SCORE}{score}"] = [row.scores.get(score) for row in rows]
-        dtypes[f"{SCORE}{score}"] = "Float64"
-    return pd.DataFrame(columns, dtype=object).astype(dtypes)
+        columns[f"{SCORE}{score}"] = pd.array([row.scores.get(score) for row in rows], dtype="Float64")
+    return pd.DataFrame(columns, copy=False)
 
 
 def _dtype(name: str, values: Iterable[Any]) -> str | pd.CategoricalDtype:
