@@ -1,7 +1,6 @@
 """Runs made of rehearsed scripts, verdicts on them, and the review page served from this process."""
 
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from inspect_ai.model import ChatMessage, ModelOutput
 
 from sidedoor.evals.judging.episodes import transcript
 from sidedoor.evals.judging.review.review import Review
-from sidedoor.evals.judging.review.server import make_app
+from sidedoor.evals.judging.review.server import listen, make_app
 from sidedoor.evals.judging.study import Judged, Study, StudyFolder
 from sidedoor.evals.rehearsal import Rehearsal, rehearse
 from sidedoor.scorers.judge.case import Case, case_of_sample
@@ -236,7 +235,7 @@ def serve() -> Iterator[Callable[..., Served]]:
 
     def served(run: Path, reviewer: str = "", **how: Any) -> Served:
         review = Review(run, **how)
-        listening = socket.create_server(("127.0.0.1", 0))
+        listening = listen(0)
         config = uvicorn.Config(make_app(review, TOKEN, reviewer), access_log=False, log_level="warning")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from sidedoor.evals.judging.review.server import listen
 from sidedoor.evals.run import log_files
 from sidedoor.evals.samples import read_rows, write_csv
 from sidedoor.scorers.adjudication import FILE, Adjudication
@@ -76,6 +78,13 @@ def test_it_listens_on_this_machine_alone(judged: Path, serve: Callable[..., Ser
     assert {line[1] for line in listening if line[3] == "0A" and line[1].endswith(f":{int(port):04X}")} == {
         f"0100007F:{int(port):04X}"
     }
+
+
+def test_no_answer_waits_until_the_one_before_was_acknowledged() -> None:
+    with listen(0) as listening, socket.create_connection(listening.getsockname()):
+        channel, _ = listening.accept()
+        with channel:
+            assert channel.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_every_answer_forbids_storing_and_every_page_forbids_what_is_not_its_own(

@@ -12,7 +12,7 @@ from sidedoor.sandboxes.machine import Provider
 from sidedoor.sandboxes.provider import EmbeddedSandbox, WorkplaceSandbox
 from sidedoor.sandboxes.spec import EpisodeIdentity, WorkplaceSpec
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]  # they wait for commands to time out
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

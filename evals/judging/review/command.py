@@ -1,7 +1,6 @@
 """What `sidedoor review` does and prints."""
 
 import signal
-import socket
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,12 +13,10 @@ from rich.text import Text
 from sidedoor.evals.judging.fields import update_samples_csv
 from sidedoor.evals.judging.queue import no_case_words
 from sidedoor.evals.judging.review.review import Review
-from sidedoor.evals.judging.review.server import make_app, new_token
+from sidedoor.evals.judging.review.server import HOST, listen, make_app, new_token
 from sidedoor.evals.judging.review.summary import ReviewSummary, summarise
 from sidedoor.evals.judging.study import StudyError
 from sidedoor.scorers.adjudication import AdjudicationError, reviewer_name
-
-HOST = "127.0.0.1"
 
 
 def review_command(
@@ -56,7 +53,7 @@ def _checked(reviewer: str | None) -> str:
 
 def _serve(console: Console, review: Review, reviewer: str, port: int) -> None:
     try:
-        listening = socket.create_server((HOST, port))
+        listening = listen(port)
     except OSError as error:
         raise StudyError(f"port {port} cannot be used: {error.strerror}; choose another --port") from None
     token = new_token()

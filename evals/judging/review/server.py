@@ -8,6 +8,7 @@ script, style and requests. Reviewers: what a blind reviewer may not see yet is 
 
 import hmac
 import secrets
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Final
@@ -26,7 +27,8 @@ from sidedoor.scorers.adjudication import NOTE_LIMIT, AdjudicationError, reviewe
 from sidedoor.scorers.judge.case import CaseError
 from sidedoor.scorers.judge.panel import Question
 
-HOSTS: Final = ("127.0.0.1", "localhost")
+HOST: Final = "127.0.0.1"
+HOSTS: Final = (HOST, "localhost")
 """With any port, because a reviewer may forward one; a name that an attacker controls is never among them."""
 
 CHUNK: Final = 50_000
@@ -52,6 +54,19 @@ _TYPES: Final = {".css": "text/css", ".js": "text/javascript"}
 def new_token() -> str:
     """A token that nobody can guess: 192 bits, as letters for an address."""
     return secrets.token_urlsafe(24)
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that listens on this machine alone; port 0 is any free one.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    listening = socket.create_server((HOST, port))
+    # An answer goes in two parts, and the second would wait 40 ms for the browser to acknowledge the first. Connections
+    # inherit this; asyncio sets it only on sockets that were made with the protocol's number.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 class Guard:
