@@ -4,6 +4,7 @@ A process of its own is forked from a server that has Inspect loaded: to import 
 session with slow tests that server is itself a copy of the process that runs them, which has loaded it already.
 """
 
+import faulthandler
 import gc
 import importlib
 import os
@@ -11,8 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Container
 from multiprocessing import forkserver, get_context, util
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -39,15 +39,27 @@ def forking() -> ForkServerContext:
     return context
 
 
+def keep_alone(descriptors: Container[int]) -> None:
+    """Let go of all other descriptors of this process, and leave their numbers taken.
+
+    Objects that were copied with it go on to write to these numbers, or close them, whatever has them by then.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in [int(one.name) for one in Path("/proc/self/fd").iterdir()]:
+        if number not in descriptors and number != nothing:
+            os.dup2(nothing, number, inheritable=False)
+
+
 def start_server_as_a_copy() -> None:
     """Have the server be a copy of this process as it is now: to be called before there are threads or patches."""
 
     def copied(path: str, arguments: list[str], descriptors: list[int]) -> int:
         if (server := os.fork()) == 0:
             try:
-                for first, last in pairwise([2, *sorted(descriptors), os.sysconf("SC_OPEN_MAX")]):
-                    os.closerange(first + 1, last)  # with them the end by whose closing it learns of this one's end
+                keep_alone({0, 1, 2, *descriptors})
                 exec(arguments[-1], {})  # noqa: S102 - what the new interpreter would have been given
+            except Exception:  # noqa: BLE001 - as at any program's end: it is told, and the process ends
+                sys.excepthook(*sys.exc_info())
             finally:
                 os._exit(0)
         return server
@@ -188,6 +200,7 @@ def _be(
     for number, path in ((1, out), (2, err)):
         with path.open("a") as stream:
             os.dup2(stream.fileno(), number)
+    faulthandler.enable(2)  # pytest's own has a number that is nobody's here
     signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in a script's background inherit it as ignored
     os.environ.clear()
     os.environ.update(environment)

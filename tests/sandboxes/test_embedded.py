@@ -51,6 +51,7 @@ async def open_embedded(embedded_provider: Embedded) -> AsyncIterator[Opener]:
 
 
 def descriptors() -> int:
+    gc.collect()  # what tests before have left closes its descriptors at any time
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -307,7 +308,6 @@ async def test_many_episodes_leave_no_process_no_folder_no_descriptor_and_no_mou
                 await room.capture()
 
     await episode(0)
-    gc.collect()  # what tests before have left closes its descriptors at any time
     before, open_before = below(os.getpid()), descriptors()
     for _ in range(8):
         await asyncio.gather(*(episode(number) for number in range(5)))
