@@ -80,6 +80,7 @@ async def test_whoever_is_not_one_of_the_programs_is_noted_and_the_programs_stil
 @pytest.mark.parametrize("script", ["c = connect(); c.sendall(b'\\0'); c.recv(1)", "connect().close()"])
 async def test_a_connection_that_stays_silent_is_told_from_one_that_says_what_no_program_would(room, script):
     await room.sh(python(script))
+    assert await room.json("officectl echo 1") == ["1"]  # whose record follows the note
     assert [(note.kind, note.detail) for note in room.workplace.gateway.notes] == [("silent_client", "no call in time")]
 
 
